@@ -1,0 +1,84 @@
+"""Run Airflow tasks in isolated workers; see ``README.md`` for the tour.
+
+The names below are the public face of the package. Each is loaded when it is first used, so that importing
+the package costs a DAG file next to nothing, and so that the same import works inside a worker, where there is
+no Airflow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_tasks.decorators.worker import worker
+    from airflow_provider_tasks.model.node import Architecture, Node
+    from airflow_provider_tasks.model.nodes import CountableNodePool, Nodes, UncountableNodePool
+    from airflow_provider_tasks.model.results import Failure, Result, Success, is_successful
+    from airflow_provider_tasks.model.task import Task, TaskDispatcher
+    from airflow_provider_tasks.runtime.context import get_context
+    from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
+    from airflow_provider_tasks.workers.config import WorkerConfig
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Architecture",
+    "CountableNodePool",
+    "FailTask",
+    "Failure",
+    "Node",
+    "Nodes",
+    "Result",
+    "SkipTask",
+    "Success",
+    "Task",
+    "TaskDispatcher",
+    "UncountableNodePool",
+    "WorkerConfig",
+    "get_context",
+    "is_successful",
+    "worker",
+]
+
+_HOMES = {
+    "Architecture": "model.node",
+    "CountableNodePool": "model.nodes",
+    "FailTask": "runtime.signals",
+    "Failure": "model.results",
+    "Node": "model.node",
+    "Nodes": "model.nodes",
+    "Result": "model.results",
+    "SkipTask": "runtime.signals",
+    "Success": "model.results",
+    "Task": "model.task",
+    "TaskDispatcher": "model.task",
+    "UncountableNodePool": "model.nodes",
+    "WorkerConfig": "workers.config",
+    "get_context": "runtime.context",
+    "is_successful": "model.results",
+    "worker": "decorators.worker",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{home}")
+    except ModuleNotFoundError as error:
+        # Only what workers have no use for is left out of the runtime archive.
+        if error.name is not None and error.name.startswith(__name__):
+            raise AttributeError(
+                f"{__name__}.{name} is for DAG files and for the machine that starts workers; "
+                "a worker has no Airflow and does not carry it"
+            ) from error
+        raise
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
