@@ -8,8 +8,8 @@ no Airflow.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing would be most of what importing this package costs in a worker
 if TYPE_CHECKING:
     from airflow_provider_tasks.decorators.worker import worker
     from airflow_provider_tasks.model.node import Architecture, Node

@@ -1,0 +1,6 @@
+"""Airflow's side: the operators."""
+
+from airflow_provider_tasks.operators.base import WorkerOperator
+from airflow_provider_tasks.operators.task import TaskOperator
+
+__all__ = ["TaskOperator", "WorkerOperator"]

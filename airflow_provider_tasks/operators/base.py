@@ -1,0 +1,227 @@
+"""What all operators of this provider have in common: a worker, its settings, its outcome."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_provider_tasks.model.node import Node
+from airflow_provider_tasks.workers.config import WorkerConfig
+from airflow_provider_tasks.workers.digest import Digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import Context
+
+    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.outcome import Outcome
+    from airflow_provider_tasks.workers.base import WorkerBackend
+    from airflow_provider_tasks.workers.settings import Settings
+
+NODE_CONFIG = "worker_config"
+"""The property of a node that holds settings of the workers on it."""
+
+
+class Work(NamedTuple):
+    """What an operator gives to a worker.
+
+    ``implementation`` names it for people, ``requirements`` are the commands that must have run before it.
+    """
+
+    request: Request
+    implementation: str
+    requirements: Sequence[str]
+
+
+def is_put_off(value: Any) -> bool:
+    """Whether ``value`` is only known when the Airflow task runs: an XCom, a template, or one inside it.
+
+    >>> is_put_off(["{{ ds }}"]), is_put_off({"a": 1})
+    (True, False)
+    """
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(is_put_off(item) for item in value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(is_put_off(item) for item in value)
+    # Airflow's own test for what it resolves before a task runs.
+    return hasattr(value, "resolve") and not isinstance(value, os.PathLike)
+
+
+class WorkerOperator(BaseOperator):
+    """Runs something in a worker; what, is up to the subclass.
+
+    Args:
+        node: where it is to run: a :class:`~airflow_provider_tasks.Node`, its JSON, or an XCom with that.
+        worker_config: what the worker is: a :class:`~airflow_provider_tasks.WorkerConfig`, a mapping of its keys,
+            or the path of a JSON or YAML file.
+        fail_on_failure: False makes the Airflow task succeed when the user's code failed; the ``return_value``
+            is then the result as ``{"result_type": "Success" | "Failure", "result": …}``.
+        pickle_results: let what is no plain data travel as an opaque value, which only another worker opens.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+
+    """
+
+    template_fields: Sequence[str] = (
+        "node",
+        "worker_config",
+        "default_worker_config",
+        "implementation",
+        "digest",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "worker_config": "json",
+        "default_worker_config": "json",
+    }
+    ui_color = "#e8f4f1"
+
+    def __init__(
+        self,
+        *,
+        node: Node | Mapping[str, Any] | Any | None = None,
+        worker_config: WorkerConfig | Mapping[str, Any] | str | Path | None = None,
+        fail_on_failure: bool = True,
+        pickle_results: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        weaker = (kwargs.get("default_args") or {}).get("worker_config")
+        super().__init__(**kwargs)
+        if worker_config is weaker:
+            worker_config = None  # Airflow filled it in from default_args
+        self.node = node if node is None or is_put_off(node) else _node(node)
+        self.worker_config = _declared(worker_config)
+        self.default_worker_config = _declared(weaker)
+        self.fail_on_failure = fail_on_failure
+        self.pickle_results = pickle_results
+        self.implementation = ""
+        self.digest: Any = ""
+        self._worker: WorkerBackend | None = None
+        self._check_size()
+
+    def describe(self, implementation: str, *parts: Any) -> None:
+        """Say what this operator runs, for the UI and for the version of the DAG."""
+        from airflow_provider_tasks.workers.payload import Bundle
+
+        self.implementation = implementation
+        dag = self.get_dag()
+        code = [part if isinstance(part, type) or callable(part) else type(part) for part in parts]
+        settings = [self.node, self.worker_config, self.default_worker_config, self.pickle_results]
+        settings = ["(put off)" if is_put_off(part) else part for part in settings]
+        self.digest = Digest([*parts, *settings], Bundle.around(*code, file=dag.fileloc if dag else None))
+
+    @abstractmethod
+    def prepare(self, context: Context, node: Node | None) -> Work:
+        """Return what is to run, when the Airflow task runs and everything is known."""
+
+    def execute(self, context: Context) -> Any:
+        """Run it in a worker and return its result."""
+        from airflow_provider_tasks.operators.context import context_variables, handed_over, worker_context
+        from airflow_provider_tasks.operators.outcomes import outcome_xcom, timeline_line
+        from airflow_provider_tasks.operators.workers import open_worker
+        from airflow_provider_tasks.runtime import values
+
+        node = None if self.node is None else _node(self.node)
+        settings = self._settings(node)
+        work = self.prepare(context, node)
+        where = f" on {node}" if node else ""
+        self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
+        secrets, secret_variables = handed_over(settings.config)
+        request = work.request
+        request["context"] = values.encode({**worker_context(context, node), **secrets})
+        request["pickle_results"] = self.pickle_results
+        request["limits"] = {"memory": settings.size.memory, "time": settings.time_limit}
+        request["environment"] = {
+            "variables": {**context_variables(), **(settings.config.env_variables or {}), **secret_variables},
+            "startup_script": settings.config.startup_script,
+            "requirements": list(work.requirements),
+            "python_venv_name": settings.config.python_venv_name,
+        }
+        with open_worker(settings, request) as worker:
+            self._worker = worker
+            outcome = worker.run(request, self._log_output)
+            place = worker.place
+        self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
+        if settings.config.terminate_on_completion is False:
+            self.log.info("The worker is kept, as terminate_on_completion=False says: %s", place)
+        context["ti"].xcom_push(
+            "outcome",
+            outcome_xcom(
+                outcome,
+                node=node.name if node else None,
+                implementation=work.implementation,
+                worker=worker.name,
+                backend=settings.backend,
+            ),
+        )
+        return self._finish(outcome)
+
+    def on_kill(self) -> None:
+        """End the worker: every process of it."""
+        if self._worker is not None:
+            self._worker.kill()
+
+    def _finish(self, outcome: Outcome) -> Any:
+        from airflow_provider_tasks.operators.outcomes import to_error, traceback_lines
+        from airflow_provider_tasks.operators.xcom import to_xcom
+
+        if outcome.status == "skipped":
+            raise AirflowSkipException(outcome.message)
+        if outcome.is_success:
+            result = outcome.result if self.fail_on_failure else _result("Success", outcome.result)
+            return to_xcom(result)
+        for line in traceback_lines(outcome.exceptions):
+            self.log.error("%s", line)
+        error = to_error(outcome)
+        if not self.fail_on_failure and outcome.category == "task" and outcome.retry:
+            message = outcome.result if outcome.has_result else outcome.message
+            self.log.warning("%s; the Airflow task succeeds, as fail_on_failure=False says", error.summary)
+            return to_xcom(_result("Failure", message))
+        raise error
+
+    def _log_output(self, line: str) -> None:
+        self.log.info("%s", line)
+
+    def _settings(self, node: Node | None) -> Settings:
+        from airflow_provider_tasks.operators.workers import connection_settings
+        from airflow_provider_tasks.workers.settings import Installation, resolve
+
+        of_node = node[NODE_CONFIG] if node is not None else None
+        layers = [WorkerConfig.of(layer) for layer in (self.default_worker_config, of_node, self.worker_config)]
+        return resolve(Installation.read(), layers, connection_settings)
+
+    def _check_size(self) -> None:
+        """Refuse, where the DAG is parsed, a size that there is not."""
+        declared = [self.worker_config, self.default_worker_config]
+        if isinstance(self.node, Node):
+            declared.append(_declared(self.node[NODE_CONFIG]))
+        found = (config.get("worker_size") for config in declared if isinstance(config, Mapping))
+        names = {str(name) for name in found if name is not None and not is_put_off(name)}
+        if names:
+            from airflow_provider_tasks.workers.config import find_size
+            from airflow_provider_tasks.workers.settings import Installation
+
+            sizes = Installation.read().sizes
+            for name in sorted(names):
+                find_size(name, sizes)
+
+
+def _declared(config: Any) -> Any:
+    """Return ``config`` as plain data, checked as far as it is known."""
+    return config if is_put_off(config) and not isinstance(config, Mapping) else WorkerConfig.of(config).to_dict() or None
+
+
+def _node(node: Any) -> Node:
+    return node if isinstance(node, Node) else Node.from_json(node)
+
+
+def _result(kind: str, value: Any) -> dict[str, Any]:
+    return {"result_type": kind, "result": value}

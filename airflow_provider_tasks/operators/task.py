@@ -1,0 +1,145 @@
+"""``TaskOperator``: a task, or what a dispatcher picks for a node, as an Airflow task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tasks.model.dispatch import resolve_task
+from airflow_provider_tasks.model.task import Task, TaskDispatcher
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, is_put_off
+from airflow_provider_tasks.workers.digest import Digest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_tasks.model.node import Node
+
+
+class TaskReference:
+    """A task in the arguments of a mapped operator, which Airflow writes into the DAG as text."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def __str__(self) -> str:
+        return f"<{self.task.__name__ if isinstance(self.task, type) else type(self.task).__name__}>"
+
+
+class TaskOperator(WorkerOperator):
+    """Run a task in a worker.
+
+    Args:
+        task: an instance of a :class:`~airflow_provider_tasks.Task` or a
+            :class:`~airflow_provider_tasks.TaskDispatcher`, or such a class.
+        task_kwargs: the arguments of a class; templated. The instance is made where the DAG is parsed, unless
+            one of them is only known when the Airflow task runs.
+
+    For the other arguments see :class:`WorkerOperator` and Airflow's ``BaseOperator``.
+
+    Raises:
+        TypeError: ``task`` is neither, or the class does not take the arguments.
+        DispatchError: a dispatcher has no node, or does not return a task.
+
+    Example::
+
+        TaskOperator(task_id="ping", task=Ping("8.8.8.8", count=3), node=edge)
+        TaskOperator(task_id="ping", task=Ping, task_kwargs={"address": "{{ params.host }}"})
+        TaskOperator.partial(task_id="ping", task=PingDispatcher()).expand(node=[edge, core])
+
+    """
+
+    template_fields: Sequence[str] = ("task_kwargs", *WorkerOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        task: Task | TaskDispatcher | type[Task] | type[TaskDispatcher] | TaskReference,
+        task_kwargs: Mapping[str, Any] | None = None,
+        digest: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.task = task.task if isinstance(task, TaskReference) else task
+        self.task_kwargs: Mapping[str, Any] = {} if task_kwargs is None else task_kwargs
+        self._check()
+        self._resolved = resolve(self.task, (), self.task_kwargs, self.node)
+        declare(self, self.task, self._resolved, self.task_kwargs)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Prepare the operator for ``expand``."""
+        if "task" in kwargs:
+            from airflow_provider_tasks.workers.payload import Bundle
+
+            task = kwargs["task"]
+            code = task if isinstance(task, type) else type(task)
+            kwargs["digest"] = Digest([task], Bundle.around(code))
+            kwargs["task"] = TaskReference(task)
+        return super().partial(**kwargs)
+
+    def prepare(self, context: Context, node: Node | None) -> Work:
+        """Return the task, made and dispatched now if it could not be before."""
+        return task_work(self._resolved or resolve(self.task, (), self.task_kwargs, node), self)
+
+    def _check(self) -> None:
+        kind = self.task if isinstance(self.task, type) else type(self.task)
+        if not issubclass(kind, (Task, TaskDispatcher)):
+            raise TypeError(
+                f"TaskOperator(task={self.task!r}): that is a {kind.__name__}, "
+                "expected a Task or a TaskDispatcher, an instance or the class"
+            )
+        if not isinstance(self.task, type) and self.task_kwargs:
+            raise TypeError(
+                f"TaskOperator(task={self.task!r}, task_kwargs=…): the task is made already; "
+                f"pass the class: task={kind.__name__}"
+            )
+
+
+def resolve(
+    task: Task | TaskDispatcher | type[Task] | type[TaskDispatcher],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    node: Any,
+) -> Task | None:
+    """Make the instance of a class, dispatch a dispatcher; None where either has to wait for the run."""
+    if isinstance(task, type):
+        if is_put_off(args) or is_put_off(kwargs):
+            _check_put_off_dispatcher(task, node)
+            return None
+        task = task(*args, **kwargs)
+    else:
+        for name, value in vars(task).items():
+            if not isinstance(value, str) and is_put_off(value):
+                raise TypeError(
+                    f"{type(task).__name__}.{name} holds the result of another Airflow task, which is not known yet; "
+                    f"pass the class and its arguments: task={type(task).__name__}, task_kwargs={{{name!r}: …}}"
+                )
+    if isinstance(task, TaskDispatcher) and is_put_off(node):
+        return None
+    return resolve_task(task, node)
+
+
+def _check_put_off_dispatcher(task: type[Task] | type[TaskDispatcher], node: Any) -> None:
+    if issubclass(task, TaskDispatcher) and node is None:
+        from airflow_provider_tasks.model.errors import DispatchError
+
+        raise DispatchError(f"{task.__name__} is a dispatcher and has no node to dispatch for; pass node=Node(…)")
+
+
+def declare(operator: WorkerOperator, task: Any, resolved: Task | None, arguments: Any) -> None:
+    """Describe ``operator`` by the task that it runs, or by the class where that is not known yet."""
+    if resolved is not None:
+        operator.describe(type(resolved).__name__, resolved)
+    else:
+        kind = task if isinstance(task, type) else type(task)
+        operator.describe(kind.__name__, task)
+
+
+def task_work(task: Task | None, operator: WorkerOperator) -> Work:
+    """Return ``task`` packed for a worker."""
+    from airflow_provider_tasks.workers.payload import Bundle, pack
+
+    assert task is not None
+    bundle = Bundle.around(type(task), file=operator.dag.fileloc)
+    return Work(pack(task, (), {}, bundle), type(task).__name__, task.requirements)

@@ -1,0 +1,187 @@
+"""What is to be in place before a task runs: its startup script, its requirements, its Python.
+
+A pip command installs into a layer of the worker's own (:mod:`layer`). With a cache folder the layer of all pip
+commands is kept under a digest of what made it: built once under a lock, complete only when its marker is
+there, so that parallel builders wait for each other and a build that was killed is begun again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from airflow_provider_tasks.runtime import layer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_provider_tasks.runtime.messages import Environment
+
+_COMPLETE = ".complete"
+_PIP = re.compile(r"\s*(?:python3?\s+-m\s+pip|pip3?|uv\s+pip)\s+install\s+(?P<arguments>.+)")
+_NOT_BY_CONTENT = re.compile(r"[;&|<>`$\n\\]|(?:^|\s)(?:-r|-e|-c|--requirement|--editable|--constraint|\.|\S*/)\S*")
+
+
+class EnvironmentFailedError(Exception):
+    """The environment could not be made; ``detail`` names the command, its exit code and its output."""
+
+    def __init__(self, message: str, **detail: str) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class Builder:
+    """Makes the environment of one request.
+
+    Args:
+        archive: the runtime's own archive, from which a layer's Python makes the layer.
+        folder: the runtime's folder of this request.
+        run: runs a command with the environment ``env``, its output going to the log; returns its exit code and
+            the end of its output.
+        wait: called with a lock's file descriptor; returns when it holds the lock.
+
+    """
+
+    def __init__(
+        self, archive: str, folder: str, run: Callable[..., tuple[int, str]], wait: Callable[[int], None]
+    ) -> None:
+        self._archive = archive
+        self._folder = folder
+        self._run = run
+        self._wait = wait
+
+    def build(self, wanted: Environment, env: Mapping[str, str]) -> str:
+        """Run the startup script, then the requirements, in order; return the Python that runs the task.
+
+        Raises:
+            EnvironmentFailedError: one of them failed.
+
+        """
+        python = _base_python(wanted.get("python_venv_name"))
+        script = wanted.get("startup_script")
+        requirements = wanted.get("requirements", [])
+        if not script and not requirements:
+            return python
+        setup = {
+            **env,
+            **wanted.get("setup_variables", {}),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_INPUT": "1",
+        }
+        cached = [command for command in requirements if _is_cacheable(command)] if wanted.get("cache") else []
+        if cached and len(cached) == len(requirements) and not script:
+            return layer.python(self._cached(str(wanted["cache"]), python, cached, setup))
+        own = os.path.join(self._folder, "environment")
+        self._create_layer(python, own, setup)
+        if script:
+            self._check(_script_argv(script, self._folder), "startup script", script, own, setup)
+        shared = None
+        for command in requirements:
+            if command in cached:
+                if shared is None:
+                    shared = self._cached(str(wanted["cache"]), python, cached, setup)
+                    _put_below(own, shared)
+                continue
+            self._check(["/bin/sh", "-c", command], "requirement", command, own, setup)
+        return layer.python(own)
+
+    def _create_layer(self, python: str, folder: str, env: Mapping[str, str]) -> None:
+        code, output = self._run([python, self._archive, "layer", folder], env=env)
+        if code != 0:
+            raise EnvironmentFailedError(
+                f"the worker's Python can't make a virtual environment: {output.strip()}",
+                command=f"{python} -m venv",
+                exit_code=str(code),
+                output=output,
+            )
+
+    def _cached(self, cache: str, python: str, commands: Sequence[str], env: Mapping[str, str]) -> str:
+        """Return the layer that ``commands`` make, from the cache or made now."""
+        import shutil
+
+        os.makedirs(cache, exist_ok=True)
+        folder = os.path.join(cache, _digest(python, commands))
+        marker = os.path.join(folder, _COMPLETE)
+        if not os.path.exists(marker):
+            lock = os.open(folder + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                self._wait(lock)
+                if not os.path.exists(marker):
+                    # A build that was killed left no marker. What it started holds the lock until it ended.
+                    os.set_inheritable(lock, True)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    self._create_layer(python, folder, env)
+                    for command in commands:
+                        self._check(["/bin/sh", "-c", command], "requirement", command, folder, env)
+                    with open(marker, "w", encoding="utf-8") as file:
+                        file.write("\n".join(commands) + "\n")
+            finally:
+                os.close(lock)
+        os.utime(marker)
+        return folder
+
+    def _check(self, argv: Sequence[str], kind: str, text: str, folder: str, env: Mapping[str, str]) -> None:
+        code, output = self._run(argv, env=_in_layer(env, folder))
+        if code == 0:
+            return
+        command = text.strip().splitlines()[0] if kind == "startup script" else text
+        raise EnvironmentFailedError(
+            f"the {kind} failed with exit code {code}: {command}",
+            command=text,
+            exit_code=str(code),
+            output=output,
+            root="no" if os.getuid() else "yes",
+        )
+
+
+def _in_layer(env: Mapping[str, str], folder: str) -> dict[str, str]:
+    path = os.path.join(folder, "bin") + os.pathsep + env.get("PATH", os.defpath)
+    return {**env, "PATH": path, "VIRTUAL_ENV": folder}
+
+
+def _put_below(folder: str, below: str) -> None:
+    pth = os.path.join(layer.packages(folder), layer.BELOW)
+    with open(pth, encoding="utf-8") as file:
+        text = file.read()
+    with open(pth, "w", encoding="utf-8") as file:
+        file.write(f"import site; site.addsitedir({layer.packages(below)!r})\n{text}")
+
+
+def _base_python(venv_name: str | None) -> str:
+    if not venv_name:
+        return sys.executable
+    folder = os.path.expanduser(os.path.join("~", ".venv"))
+    python = os.path.join(folder, venv_name, "bin", "python")
+    if os.access(python, os.X_OK):
+        return python
+    found: list[str] = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    raise EnvironmentFailedError(
+        f"the worker has no virtual environment {venv_name!r}: {python} is not there; "
+        + (f"found {', '.join(found)}" if found else f"{folder} holds none")
+    )
+
+
+def _script_argv(script: str, folder: str) -> list[str]:
+    """How to run a startup script: by its own interpreter where it names one, else by ``sh``."""
+    if not script.startswith("#!"):
+        return ["/bin/sh", "-e", "-c", script]
+    path = os.path.join(folder, "startup")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(script)
+    os.chmod(path, 0o700)
+    return [path]
+
+
+def _is_cacheable(command: str) -> bool:
+    """Whether ``command`` is one pip command whose text says all of what it installs."""
+    match = _PIP.fullmatch(command)
+    return match is not None and _NOT_BY_CONTENT.search(match["arguments"]) is None
+
+
+def _digest(python: str, commands: Sequence[str]) -> str:
+    import hashlib
+
+    content = "\0".join((sys.version, os.path.realpath(sys.executable), python, *commands))
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

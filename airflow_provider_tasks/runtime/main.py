@@ -1,0 +1,33 @@
+"""How a worker is started: ``python ARCHIVE serve|run|execute|layer …``; see :func:`main`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(archive: str, argv: list[str]) -> None:
+    """Do what ``argv`` says.
+
+    ``serve CONTROL_FD FOLDER [keep]``: take requests from standard input. ``run REQUEST OUTCOME TASK_FOLDER FOLDER``:
+    run one request. ``execute REQUEST FOLDER``: be the process of the user's code. ``layer FOLDER``: make a
+    virtual environment. The last two are what the first two start.
+    """
+    command, *rest = argv
+    if command == "execute":
+        from airflow_provider_tasks.runtime import executor
+
+        executor.main(*rest)
+    elif command == "layer":
+        from airflow_provider_tasks.runtime import layer
+
+        layer.create(*rest)
+    elif command == "serve":
+        from airflow_provider_tasks.runtime import supervisor
+
+        supervisor.serve(archive, int(rest[0]), rest[1], keep="keep" in rest[2:])
+    elif command == "run":
+        from airflow_provider_tasks.runtime import supervisor
+
+        supervisor.Supervisor(archive).run(*rest)
+    else:
+        sys.exit(f"unknown command {command!r}, expected serve, run, execute or layer")

@@ -1,0 +1,343 @@
+"""The process that watches the one with the user's code, so that an outcome exists whatever that one does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+from airflow_provider_tasks.runtime import processes, protocol
+from airflow_provider_tasks.runtime.environment import Builder, EnvironmentFailedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from airflow_provider_tasks.runtime.messages import Request
+
+GRACE = 2.0
+"""Seconds between asking a task to end and ending it."""
+
+_SAMPLE = 0.05
+"""Seconds between two looks at a task's memory."""
+
+_TAIL = 16_384
+"""Bytes of a failed command's output that the outcome keeps."""
+
+
+class StoppedError(Exception):
+    """The task was ended before its time: ``reason`` is ``memory``, ``timeout``, ``killed`` or ``abandoned``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Ended:
+    """How a watched process ended."""
+
+    def __init__(self, exit_code: int | None, signal: int | None, peak_memory: int) -> None:
+        self.exit_code = exit_code
+        self.signal = signal
+        self.peak_memory = peak_memory
+
+
+class Supervisor:
+    """Takes one request after another, and runs each in processes of its own.
+
+    Args:
+        archive: where this runtime lies; it is what the task's own process is started from.
+        lifeline: a file descriptor that is readable at its end of file as soon as whoever wants the outcome
+            is gone; None where nobody can tell.
+
+    """
+
+    def __init__(self, archive: str, lifeline: int | None = None) -> None:
+        self._archive = archive
+        self._lifeline = lifeline
+        self._received = b""
+        self._terminated = False
+        self._deadline: float | None = None
+        self._memory: int | None = None
+        self._peak = 0
+        self._tee: tuple[int, int] | None = None
+        self._tail = bytearray()
+        self._wakeup, write = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGINT, self._on_terminate)
+        processes.adopt_orphans()
+
+    def next_line(self) -> bytes | None:
+        """Return the next line from the lifeline, or None at its end."""
+        assert self._lifeline is not None
+        while b"\n" not in self._received:
+            if self._terminated:
+                return None
+            try:
+                self._wait()
+            except StoppedError:
+                return None
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def run(self, request_file: str, outcome_file: str, task_folder: str, folder: str) -> None:
+        """Run the request in ``request_file`` and write its outcome, which there is in any case.
+
+        Args:
+            request_file: the request.
+            outcome_file: where the outcome goes; it is moved there when it is complete.
+            task_folder: the working directory of the task.
+            folder: an empty folder for the runtime itself.
+
+        Raises:
+            StoppedError: nobody waits for the outcome any more.
+
+        """
+        head: dict[str, Any] = {"status": "failure", "python": ".".join(map(str, sys.version_info[:3]))}
+        result: bytes | None = None
+        timeline: dict[str, float] = {}
+        self._peak = 0
+        try:
+            with open(request_file, "rb") as file:
+                request = protocol.parse_request(file.read())
+            result = self._run(request, request_file, task_folder, folder, head, timeline)
+        except (OSError, protocol.MalformedRequestError) as error:
+            head.update(category="payload", message=str(error))
+        except EnvironmentFailedError as error:
+            head.update(category="environment", message=str(error), detail=error.detail)
+        except StoppedError as stopped:
+            processes.kill_all(0 if stopped.reason == "memory" else GRACE)
+            if stopped.reason == "abandoned":
+                raise
+            head.update(category=stopped.reason, message=self._why(stopped.reason), detail=self._limits())
+        finally:
+            self._deadline = self._memory = None
+            processes.kill_all()
+            self._close_tee()
+        head["timeline"] = {**timeline, **head.get("timeline", {})}
+        if self._peak:
+            head["peak_memory"] = self._peak
+        with open(outcome_file + ".part", "wb") as file:
+            file.write(protocol.dump_outcome(head, result))
+        os.replace(outcome_file + ".part", outcome_file)
+
+    def _run(
+        self,
+        request: Request,
+        request_file: str,
+        task_folder: str,
+        folder: str,
+        head: dict[str, Any],
+        timeline: dict[str, float],
+    ) -> bytes | None:
+        limits = request.get("limits", {})
+        seconds = limits.get("time")
+        self._deadline = time.monotonic() + seconds if seconds else None
+        self._memory = limits.get("memory")
+        wanted = request.get("environment", {})
+        env = {**os.environ, **wanted.get("variables", {})}
+
+        begun = time.monotonic()
+
+        def run(argv: Sequence[str], *, env: Mapping[str, str]) -> tuple[int, str]:
+            return self._command(argv, env, task_folder)
+
+        try:
+            python = Builder(self._archive, folder, run, self._lock).build(wanted, env)
+        finally:
+            timeline["environment"] = time.monotonic() - begun
+        if python != sys.executable:
+            env["PATH"] = os.path.dirname(python) + os.pathsep + env.get("PATH", os.defpath)
+            env["VIRTUAL_ENV"] = os.path.dirname(os.path.dirname(python))
+
+        ended = self._watch(processes.spawn([python, self._archive, "execute", request_file, folder], env, task_folder))
+        head["exit_code"], head["signal"] = ended.exit_code, ended.signal
+        self._peak = max(self._peak, ended.peak_memory)
+        report = _read_report(folder)
+        if report is not None:
+            head.update(report[0])
+            return report[1]
+        if ended.signal is not None:
+            name = signal.Signals(ended.signal).name
+            head.update(category="killed", message=f"the task's process was ended by {name}")
+        else:
+            head.update(
+                category="task",
+                message=f"the task's process ended with exit code {ended.exit_code} before run() returned",
+            )
+        return None
+
+    def _command(self, argv: Sequence[str], env: Mapping[str, str], folder: str) -> tuple[int, str]:
+        """Run a command of the environment; its output goes on to the log, its end is kept."""
+        # What a command leaves running (a service, a capture) may print as long as the request lasts.
+        if self._tee is None:
+            self._tee = os.pipe()
+        self._tail.clear()
+        ended = self._watch(processes.spawn(argv, env, folder, stdout=self._tee[1]))
+        self._drain_tee()
+        code = ended.exit_code if ended.exit_code is not None else 128 + (ended.signal or 0)
+        return code, self._tail.decode("utf-8", "replace")
+
+    def _lock(self, lock: int) -> None:
+        import fcntl
+
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # The kernel tells nobody that a lock is free, and a blocking wait would miss the lifeline.
+                self._wait(0.1)
+            else:
+                return
+
+    def _watch(self, pid: int) -> _Ended:
+        """Wait until process ``pid`` has ended, its limits watched."""
+        while True:
+            ended = _reap(pid)
+            if ended is not None:
+                return ended
+            self._wait()
+
+    def _wait(self, seconds: float | None = None) -> None:
+        """Wait for something to happen: a child's end, a signal, a line, a limit; at most ``seconds``.
+
+        Raises:
+            StoppedError: what happened ends the request.
+
+        """
+        timeouts = [seconds] if seconds is not None else []
+        if self._deadline is not None:
+            timeouts.append(max(0.0, self._deadline - time.monotonic()))
+        if self._memory is not None:
+            timeouts.append(_SAMPLE)
+        tee = self._tee[0] if self._tee is not None else None
+        files = [file for file in (self._wakeup, self._lifeline, tee) if file is not None]
+        ready = select.select(files, [], [], min(timeouts) if timeouts else None)[0]
+        if self._wakeup in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wakeup, 4096)
+        if tee in ready:
+            self._pass_on()
+        if self._lifeline is not None and self._lifeline in ready:
+            data = os.read(self._lifeline, 65_536)
+            if not data:
+                raise StoppedError("abandoned")
+            self._received += data
+        if self._terminated:
+            raise StoppedError("killed")
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise StoppedError("timeout")
+        if self._memory is not None:
+            held = processes.memory()
+            self._peak = max(self._peak, held)
+            if held > self._memory:
+                raise StoppedError("memory")
+
+    def _pass_on(self) -> None:
+        """Pass on what a command printed, and keep the end of it."""
+        assert self._tee is not None
+        data = os.read(self._tee[0], 65_536)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(1, view) :]
+        self._tail += data
+        del self._tail[:-_TAIL]
+
+    def _drain_tee(self) -> None:
+        while self._tee is not None and select.select([self._tee[0]], [], [], 0)[0]:
+            self._pass_on()
+
+    def _close_tee(self) -> None:
+        if self._tee is not None:
+            self._drain_tee()
+            for file in self._tee:
+                os.close(file)
+            self._tee = None
+
+    def _on_terminate(self, *_: object) -> None:
+        self._terminated = True
+
+    def _limits(self) -> dict[str, str]:
+        return {"memory_limit": str(self._memory)} if self._memory else {}
+
+    def _why(self, reason: str) -> str:
+        if reason == "memory":
+            return f"the task held {self._peak:,} bytes of memory, its limit is {self._memory or 0:,}"
+        return {"timeout": "the task ran into its time limit", "killed": "the worker was told to end"}[reason]
+
+
+def _reap(pid: int) -> _Ended | None:
+    """Collect every child that has ended; return how ``pid`` did, if it is among them."""
+    found = None
+    while True:
+        try:
+            child, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if child == 0:
+            return found
+        if child == pid:
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+            scale = 1 if sys.platform == "darwin" else 1024
+            found = _Ended(code, number, usage.ru_maxrss * scale)
+
+
+def _read_report(folder: str) -> tuple[dict[str, Any], bytes | None] | None:
+    """Read what the task's process reported; the user's code can have written anything there."""
+    try:
+        with open(os.path.join(folder, protocol.REPORT), "rb") as file:
+            line = file.readline(8 * 2**20)
+            result = file.read(protocol.RESULT_LIMIT + 1)
+    except FileNotFoundError:
+        return None
+    try:
+        head = json.loads(line)
+    except (ValueError, RecursionError):
+        head = None
+    if not isinstance(head, dict):
+        return {
+            "category": "payload",
+            "message": "the task's process wrote a report that is no outcome",
+        }, None
+    return head, result or None
+
+
+def serve(archive: str, control: int, folder: str, *, keep: bool) -> None:
+    """Take requests from standard input until it ends, and tell of each outcome on ``control``.
+
+    A line on standard input is the path of a request, a line on ``control`` the path of its outcome, which is
+    the request's with ``.outcome`` appended. ``folder`` is the worker's: tasks run in ``folder/task``. When
+    standard input ends, everything that still runs is ended and, unless ``keep``, the folder removed.
+    """
+    os.set_inheritable(control, False)
+    supervisor = Supervisor(archive, lifeline=0)
+    try:
+        while True:
+            line = supervisor.next_line()
+            if line is None:
+                break
+            request = os.fsdecode(line)
+            outcome = request + ".outcome"
+            own = request + ".runtime"
+            os.mkdir(own, 0o700)
+            supervisor.run(request, outcome, os.path.join(folder, "task"), own)
+            os.write(control, os.fsencode(outcome) + b"\n")
+    except (StoppedError, BrokenPipeError):
+        pass
+    finally:
+        processes.kill_all(GRACE)
+        if not keep:
+            import shutil
+
+            shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)  # nothing is left to tidy up, and whoever waits for this process need not wait longer

@@ -1,0 +1,90 @@
+"""The runtime as it travels: one archive that runs on a plain Python, made the same way every time.
+
+It holds this package's ``model`` and ``runtime``, cloudpickle beside them, and in ``fallback`` the library
+``returns`` with its one dependency, for workers that have no version of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAIN = """\
+import os
+import sys
+
+archive = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(archive, "fallback"))
+
+from airflow_provider_tasks.runtime.main import main
+
+main(archive, sys.argv[1:])
+"""
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can tell
+
+
+def _members() -> Iterator[tuple[str, Path]]:
+    """Name in the archive and file on this machine of each module, in a fixed order."""
+    package = Path(__file__).parent.parent
+    yield "airflow_provider_tasks/__init__.py", package / "__init__.py"
+    for part in ("model", "runtime"):
+        for path in sorted((package / part).rglob("*.py")):
+            yield f"airflow_provider_tasks/{path.relative_to(package).as_posix()}", path
+    for name, prefix in (("cloudpickle", ""), ("returns", "fallback/"), ("typing_extensions", "fallback/")):
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
+        origin = Path(spec.origin)
+        if origin.name != "__init__.py":
+            yield f"{prefix}{origin.name}", origin
+            continue
+        # returns' plug-ins for mypy, pytest and hypothesis are no use in a worker.
+        for path in sorted(origin.parent.rglob("*.py")):
+            if "contrib" not in path.relative_to(origin.parent).parts:
+                yield f"{prefix}{path.relative_to(origin.parent.parent).as_posix()}", path
+
+
+@cache
+def build_archive() -> bytes:
+    """Return the archive: a zip that ``python FILE …`` runs; the same bytes for the same packages."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("__main__.py", _EPOCH), _MAIN, zipfile.ZIP_DEFLATED)
+        for name, path in _members():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def unpack(cache_folder: Path) -> Path:
+    """Return the runtime as a folder below ``cache_folder``, unpacked now if it is not there yet.
+
+    A folder keeps the compiled modules, which a zip can't; it is named by what it holds.
+    """
+    stats = ((name, path.stat()) for name, path in _members())
+    content = "\0".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    folder = cache_folder / "runtime" / hashlib.sha256((_MAIN + content).encode()).hexdigest()[:32]
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Complete before it has its name: two that unpack at once do the same work, and one of them wins.
+    partial = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
+    with zipfile.ZipFile(io.BytesIO(build_archive())) as archive:
+        archive.extractall(partial)
+    try:
+        os.rename(partial, folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not folder.is_dir():
+            raise
+    return folder
