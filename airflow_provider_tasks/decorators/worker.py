@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, cast, overload
 
 from airflow.sdk.bases.decorator import DecoratedOperator, get_unique_task_id, task_decorator_factory
@@ -15,6 +14,7 @@ from airflow_provider_tasks.operators.task import declare, resolve, task_work
 from airflow_provider_tasks.workers.digest import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from airflow.sdk import Context

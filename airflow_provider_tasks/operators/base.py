@@ -97,7 +97,7 @@ class WorkerOperator(BaseOperator):
         super().__init__(**kwargs)
         if worker_config is weaker:
             worker_config = None  # Airflow filled it in from default_args
-        self.node = node if node is None or is_put_off(node) else _node(node)
+        self.node = node if is_put_off(node) else as_node(node)
         self.worker_config = _declared(worker_config)
         self.default_worker_config = _declared(weaker)
         self.fail_on_failure = fail_on_failure
@@ -129,7 +129,7 @@ class WorkerOperator(BaseOperator):
         from airflow_provider_tasks.operators.workers import open_worker
         from airflow_provider_tasks.runtime import values
 
-        node = None if self.node is None else _node(self.node)
+        node = as_node(self.node)
         settings = self._settings(node)
         work = self.prepare(context, node)
         where = f" on {node}" if node else ""
@@ -216,11 +216,14 @@ class WorkerOperator(BaseOperator):
 
 def _declared(config: Any) -> Any:
     """Return ``config`` as plain data, checked as far as it is known."""
-    return config if is_put_off(config) and not isinstance(config, Mapping) else WorkerConfig.of(config).to_dict() or None
+    return (
+        config if is_put_off(config) and not isinstance(config, Mapping) else WorkerConfig.of(config).to_dict() or None
+    )
 
 
-def _node(node: Any) -> Node:
-    return node if isinstance(node, Node) else Node.from_json(node)
+def as_node(node: Any) -> Node | None:
+    """Return ``node``, which may be given as JSON."""
+    return node if node is None or isinstance(node, Node) else Node.from_json(node)
 
 
 def _result(kind: str, value: Any) -> dict[str, Any]:

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_provider_tasks.model.dispatch import resolve_task
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, is_put_off
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, is_put_off
 from airflow_provider_tasks.workers.digest import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.sdk import Context
 
     from airflow_provider_tasks.model.node import Node
 
 
 class TaskReference:
-    """A task in the arguments of a mapped operator, which Airflow writes into the DAG as text."""
+    """A task in the arguments of a mapped operator; its text is what Airflow writes into the DAG."""
 
     def __init__(self, task: Any) -> None:
+        from airflow_provider_tasks.workers.payload import Bundle
+
         self.task = task
+        kind = task if isinstance(task, type) else type(task)
+        self._name = kind.__name__
+        self._digest = Digest([task], Bundle.around(kind))
 
     def __str__(self) -> str:
-        return f"<{self.task.__name__ if isinstance(self.task, type) else type(self.task).__name__}>"
+        return f"{self._name} {self._digest}"
+
+
+class TaskPartial(OperatorPartial):
+    """What ``TaskOperator.partial`` returns: as Airflow's, with what is known checked where the DAG is parsed."""
+
+    def expand(self, **mapped_kwargs: Any) -> MappedOperator:
+        """Make an Airflow task for each value; see Airflow's ``expand``."""
+        self._expand_called = True  # also where what follows raises: nothing was forgotten then
+        if isinstance(mapped_kwargs.get("task"), (list, tuple)):
+            mapped_kwargs["task"] = [TaskReference(task) for task in mapped_kwargs["task"]]
+        names = ("task", "task_kwargs", "node")
+        mapped = {name: mapped_kwargs[name] for name in names if name in mapped_kwargs}
+        if all(isinstance(found, (list, tuple)) for found in mapped.values()):
+            for found in itertools.product(*mapped.values()):
+                _check(**{name: self.kwargs.get(name) for name in names} | dict(zip(mapped, found, strict=True)))
+        return super().expand(**mapped_kwargs)
+
+
+def _check(task: Any, task_kwargs: Any, node: Any) -> None:
+    """Check one expansion as far as it is known."""
+    if isinstance(task, TaskReference) and not is_put_off(node):
+        resolve(task.task, (), task_kwargs or {}, as_node(node))
 
 
 class TaskOperator(WorkerOperator):
@@ -56,7 +87,6 @@ class TaskOperator(WorkerOperator):
         *,
         task: Task | TaskDispatcher | type[Task] | type[TaskDispatcher] | TaskReference,
         task_kwargs: Mapping[str, Any] | None = None,
-        digest: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,16 +97,13 @@ class TaskOperator(WorkerOperator):
         declare(self, self.task, self._resolved, self.task_kwargs)
 
     @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """Prepare the operator for ``expand``."""
+    def partial(cls, **kwargs: Any) -> TaskPartial:
+        """Prepare the operator for ``expand``; see Airflow's ``partial``."""
         if "task" in kwargs:
-            from airflow_provider_tasks.workers.payload import Bundle
-
-            task = kwargs["task"]
-            code = task if isinstance(task, type) else type(task)
-            kwargs["digest"] = Digest([task], Bundle.around(code))
-            kwargs["task"] = TaskReference(task)
-        return super().partial(**kwargs)
+            kwargs["task"] = TaskReference(kwargs["task"])
+        made = super().partial(**kwargs)
+        made._expand_called = True  # it warns where it is never expanded, and this one is not going to be
+        return TaskPartial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""

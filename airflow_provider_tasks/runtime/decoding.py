@@ -1,7 +1,7 @@
 """The decoder behind `values.decode`: a parser of hostile input.
 
 Nothing here trusts a type, a length or a name that the structure claims. Whatever fails while a tag is read is
-`Malformed`, with the path to the tag.
+`Refused`, with the path to it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from airflow_provider_tasks.runtime.values import MAX_DEPTH, TAG, Opaque, ValueDecodeError
+from airflow_provider_tasks.runtime.values import MAX_DEPTH, TAG, Opaque, Refused, ValueDecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -22,24 +22,12 @@ _MAX_EQUAL_HASHES = 1_000
 _FLOATS = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
 
 
-class Malformed(Exception):  # noqa: N818 - never leaves this package: it becomes a ValueDecodeError
-    """A structure that is not a value; every container on the way out adds its part of the path."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.segments: list[str] = []
-
-    def __str__(self) -> str:
-        return f"result{''.join(reversed(self.segments))} {self.reason}"
-
-
 def decode_tagged(structure: object) -> Any:
     """Decode a structure that holds tags, or that is no JSON at all. Raises `ValueDecodeError`."""
     try:
         return Decoder().decode(structure)
-    except Malformed as error:
-        raise ValueDecodeError(str(error)) from error.__cause__
+    except Refused as refusal:
+        raise ValueDecodeError(str(refusal)) from refusal.__cause__
     except RecursionError:
         raise ValueDecodeError("result is nested too deeply for the stack that is left") from None
 
@@ -51,27 +39,27 @@ class Decoder:
         self._depth = 0
 
     def decode(self, structure: object) -> Any:
-        """Decode a structure inside another one. Raises `Malformed`."""
+        """Decode a structure inside another one. Raises `Refused`."""
         kind = type(structure)
         if kind in _SCALARS:
             return structure
-        if self._depth >= MAX_DEPTH:
-            raise Malformed(f"is nested more than {MAX_DEPTH} levels deep")
+        if self._depth > MAX_DEPTH:  # a tagged scalar may be one level below the last container
+            raise Refused(f"is nested more than {MAX_DEPTH} levels deep")
         self._depth += 1
         if isinstance(structure, list):
             value: Any = self.items(structure)
         elif not isinstance(structure, dict):
-            raise Malformed(f"is a Python {kind.__name__}, not JSON")
+            raise Refused(f"is a Python {kind.__name__}, not JSON")
         elif TAG not in structure:
             value = self._dict(structure)
         else:
             tag, decode = _decoder_of(structure)
             try:
                 value = decode(self, structure)
-            except (Malformed, RecursionError):
+            except (Refused, RecursionError):
                 raise
             except Exception as error:  # any error in hostile input is the input's
-                raise Malformed(f"is no {tag}: {printable(str(error))}") from error
+                raise Refused(f"is no {tag}: {printable(str(error))}") from error
         self._depth -= 1
         return value
 
@@ -83,8 +71,8 @@ class Decoder:
         try:
             for item in items:
                 values.append(item if type(item) in _SCALARS else self.decode(item))  # noqa: PERF401 - its length is the index
-        except Malformed as error:
-            error.segments.append(f"[{len(values)}]")
+        except Refused as refusal:
+            refusal.segments.append(f"[{len(values)}]")
             raise
         return values
 
@@ -94,10 +82,10 @@ class Decoder:
         try:
             for key, item in structure.items():
                 if type(key) is not str:
-                    raise Malformed(f"is at a key of type {type(key).__name__}, which JSON has not")
+                    raise Refused(f"is at a key of type {type(key).__name__}, which JSON has not")
                 value[key] = item if type(item) in _SCALARS else self.decode(item)
-        except Malformed as error:
-            error.segments.append(f"['{printable(str(key))}']")
+        except Refused as refusal:
+            refusal.segments.append(f"['{printable(str(key))}']")
             raise
         return value
 
@@ -105,14 +93,14 @@ class Decoder:
 def _decoder_of(structure: dict[Any, object]) -> tuple[str, _Decode]:
     tag = structure[TAG]
     if not isinstance(tag, str):
-        raise Malformed(f"has a type that is no name but a {type(tag).__name__}")
+        raise Refused(f"has a type that is no name but a {type(tag).__name__}")
     if tag not in _BY_TAG:
-        raise Malformed(f"has the unknown type '{printable(tag)}'")
+        raise Refused(f"has the unknown type '{printable(tag)}'")
     decode, required, optional = _BY_TAG[tag]
     fields = structure.keys() - {TAG}
     if not required <= fields <= required | optional:
         names = ", ".join(sorted(map(str, fields))) or "none"
-        raise Malformed(f"is no {tag}: its keys are {printable(names)}")
+        raise Refused(f"is no {tag}: its keys are {printable(names)}")
     return tag, decode
 
 

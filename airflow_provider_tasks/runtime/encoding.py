@@ -13,6 +13,7 @@ from airflow_provider_tasks.runtime.values import (
     MAX_INT_BITS,
     TAG,
     Opaque,
+    Refused,
     ValueEncodeError,
     decode,
     is_text,
@@ -25,42 +26,25 @@ if TYPE_CHECKING:
 
 _ADVICE = {
     "pathlib.PurePath": "str(path)",
-    "builtins.generator": "list(…)",
-    "builtins.range": "list(…)",
-    "builtins.map": "list(…)",
-    "builtins.filter": "list(…)",
-    "builtins.zip": "list(…)",
-    "builtins.dict_keys": "list(…)",
-    "builtins.dict_values": "list(…)",
-    "builtins.dict_items": "list(…)",
-    "collections.deque": "list(…)",
-    "array.array": "list(…)",
-    "builtins.mappingproxy": "dict(…)",
-    "builtins.memoryview": "bytes(…)",
-    "builtins.BaseException": "str(error)",
-    "builtins.coroutine": "what awaiting it gives",
-    "io.IOBase": "its content",
+    "pathlib._local.PurePath": "str(path)",  # Python 3.13
+    "mappingproxy": "dict(…)",
+    "memoryview": "bytes(…)",
+    "BaseException": "str(error)",
+    "coroutine": "what awaiting it gives",
+    "_io._IOBase": "its content",
+    **dict.fromkeys(
+        ("generator", "range", "map", "filter", "zip", "dict_keys", "dict_values", "dict_items"), "list(…)"
+    ),
+    **dict.fromkeys(("collections.deque", "array.array"), "list(…)"),
 }
-
-
-class Refused(Exception):  # noqa: N818 - never leaves this package: it becomes a ValueEncodeError
-    """A value that can't be encoded; every container on the way out adds its part of the path."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.segments: list[str] = []
-
-    def __str__(self) -> str:
-        return f"result{''.join(reversed(self.segments))} {self.reason}"
 
 
 class Encoder:
     """Encodes one value; `frames` uses it for what arrays and frames hold."""
 
     def __init__(self, *, pickle_results: bool = False) -> None:
-        self._pickle_results = pickle_results
-        self._open: set[int] = set()  # the containers around the value at hand
+        self.pickle_results = pickle_results
+        self.open: set[int] = set()  # the containers around the value at hand
         self._hashing = 0  # how many of them need hashable elements
         self._altered = False  # whether a type has changed, so that two elements may have become equal
 
@@ -91,15 +75,15 @@ class Encoder:
 
     def enter(self, container: object) -> None:
         """Note that the values to come are inside a container."""
-        if id(container) in self._open:
+        if id(container) in self.open:
             raise Refused(f"is the {type(container).__name__} that holds it: a value can't contain itself")
-        if len(self._open) >= MAX_DEPTH:
+        if len(self.open) >= MAX_DEPTH:
             raise Refused(f"is nested more than {MAX_DEPTH} levels deep")
-        self._open.add(id(container))
+        self.open.add(id(container))
 
     def leave(self, container: object) -> None:
         """Note that a container has ended; after a refusal nobody asks any more."""
-        self._open.discard(id(container))
+        self.open.discard(id(container))
 
     def items(self, items: Iterable[object]) -> list[Json]:
         """Encode the elements of a sequence."""
@@ -120,11 +104,12 @@ class Encoder:
         item: object = None
         try:
             for item in items:
-                encoded.append(self.encode(item))  # noqa: PERF401 - the item is named in the path
+                encoded.append(self.encode(item))
         except Refused as refusal:
             refusal.segments.append(f"<{what} {_short(item)}>")
             raise
-        self._hashing -= 1
+        finally:
+            self._hashing -= 1
         if self._altered and len(set(map(decode, encoded))) < len(encoded):
             raise Refused(f"has two {what}s whose plain content is the same")
         self._altered |= outer
@@ -175,13 +160,13 @@ class Encoder:
         """Whether the value at hand is a key, in a set, or part of either."""
         return self._hashing > 0
 
-    def opaque(self, value: object, why: str = "") -> Json:
+    def opaque(self, value: object) -> Json:
         """Encode a value that has no plain content, if that is allowed."""
         kind = type_name(type(value))
-        if not self._pickle_results:
+        if not self.pickle_results:
             advice = next((_ADVICE[name] for name in map(type_name, type(value).__mro__) if name in _ADVICE), "")
             raise Refused(
-                f"is of type {kind}, which can't travel to Airflow{why}. Return "
+                f"is of type {kind}, which can't travel to Airflow. Return "
                 + (f"{advice} instead, " if advice else "plain data instead (numbers, text, lists, dicts, dates, …), ")
                 + "or set pickle_results=True, which sends it as an opaque value that only another worker opens."
             )

@@ -36,7 +36,7 @@ class Builder:
     """Makes the environment of one request.
 
     Args:
-        archive: the runtime's own archive, from which a layer's Python makes the layer.
+        entry: what Python runs to get this runtime: it makes the layers.
         folder: the runtime's folder of this request.
         run: runs a command with the environment ``env``, its output going to the log; returns its exit code and
             the end of its output.
@@ -45,9 +45,9 @@ class Builder:
     """
 
     def __init__(
-        self, archive: str, folder: str, run: Callable[..., tuple[int, str]], wait: Callable[[int], None]
+        self, entry: str, folder: str, run: Callable[..., tuple[int, str]], wait: Callable[[int], None]
     ) -> None:
-        self._archive = archive
+        self._entry = entry
         self._folder = folder
         self._run = run
         self._wait = wait
@@ -88,7 +88,7 @@ class Builder:
         return layer.python(own)
 
     def _create_layer(self, python: str, folder: str, env: Mapping[str, str]) -> None:
-        code, output = self._run([python, self._archive, "layer", folder], env=env)
+        code, output = self._run([python, self._entry, "layer", folder], env=env)
         if code != 0:
             raise EnvironmentFailedError(
                 f"the worker's Python can't make a virtual environment: {output.strip()}",

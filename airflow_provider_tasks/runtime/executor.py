@@ -7,7 +7,8 @@ goes to standard output and can't be taken for it.
 
 from __future__ import annotations
 
-import base64
+import binascii
+import contextlib
 import json
 import os
 import pickle
@@ -15,20 +16,20 @@ import sys
 import time
 import types
 
-from airflow_provider_tasks.runtime import protocol, values
+from airflow_provider_tasks.runtime import files, protocol, values
 from airflow_provider_tasks.runtime.context import set_context
 from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
     from typing import Any
 
     from airflow_provider_tasks.runtime.messages import Request
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     """The task can't be run; ``category`` says why."""
 
     def __init__(self, category: str, message: str, **detail: str) -> None:
@@ -40,6 +41,9 @@ class _Failed(Exception):
 def main(request_file: str, folder: str) -> None:
     """Run the request in ``request_file``; ``folder`` is the runtime's own, where the report goes."""
     started = time.monotonic()
+    del sys.argv[1:]
+    process = os.getpid()
+    _show_each_line(sys.stdout)
     with open(request_file, "rb") as file:
         request = protocol.parse_request(file.read())
     head: dict[str, Any] = {"status": "failure", "python": ".".join(map(str, sys.version_info[:3]))}
@@ -55,11 +59,11 @@ def main(request_file: str, folder: str) -> None:
         finally:
             timeline["run"] = time.monotonic() - running
         running = time.monotonic()
-        head["status"], result = _encode(returned, pickle_results=request.get("pickle_results", False))
+        head["status"], result = _encode(returned, request)
         if head["status"] == "failure":
             head.update(category="task", message="the task returned a Failure")
         timeline["result"] = time.monotonic() - running
-    except _Failed as failure:
+    except _FailedError as failure:
         head.update(category=failure.category, message=str(failure), detail=failure.detail)
         cause = failure.__cause__
         if cause is not None:
@@ -69,7 +73,26 @@ def main(request_file: str, folder: str) -> None:
         if head["status"] == "failure":
             result = values.encode_json(_report().message_of(error))
     head["timeline"] = timeline
-    _write_report(folder, head, result)
+    if os.getpid() == process:  # a child that the user's code forked comes here as well
+        _write_report(folder, head, result)
+    _end()
+
+
+def _show_each_line(stream: Any) -> None:
+    """Have what is printed seen at once, and not lost when the process is killed."""
+    if stream is not None:
+        stream.reconfigure(line_buffering=True)
+
+
+def _end() -> None:
+    """End this process as Airflow ends those of its own tasks: a thread that still runs does not keep it."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the user's code has closed it, or put something else in its place
+            stream.flush()
+    os._exit(0)
 
 
 def _report() -> ModuleType:
@@ -83,7 +106,7 @@ def _prepare(request: Request, folder: str) -> None:
     ours = "{}.{}".format(*sys.version_info[:2])
     theirs = request["python"]
     if ours != theirs:
-        raise _Failed(
+        raise _FailedError(
             "python_mismatch",
             f"the worker runs Python {ours}, the task was packed by Python {theirs}: "
             "code can't be moved between minor versions of Python",
@@ -101,28 +124,28 @@ def _prepare(request: Request, folder: str) -> None:
         path = os.path.join(modules, *parts, "__init__.py") if module["package"] else ""
         path = path or os.path.join(modules, *parts[:-1], parts[-1] + ".py")
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(module["source"])
+        with open(path, "w", encoding="utf-8") as source:
+            source.write(module["source"])
     sys.path.insert(1, modules)
     set_context(values.decode(request.get("context", {})))
 
 
 def _load(request: Request) -> tuple[Any, list[Any], dict[str, Any]]:
     try:
-        call, args, kwargs = pickle.loads(base64.b64decode(request["payload"]))  # noqa: S301 - Airflow's side wrote it
+        call, args, kwargs = pickle.loads(binascii.a2b_base64(request["payload"]))  # noqa: S301 - Airflow's side wrote it
     except ModuleNotFoundError as error:
         raise _missing_module(error) from error
     except Exception as error:
-        raise _Failed(
+        raise _FailedError(
             "payload",
             f"the task can't be loaded in the worker: {type(error).__name__}: {_report().message_of(error)}",
         ) from error
     return call, args, kwargs
 
 
-def _missing_module(error: ModuleNotFoundError) -> _Failed:
+def _missing_module(error: ModuleNotFoundError) -> _FailedError:
     package = (error.name or "").partition(".")[0]
-    return _Failed(
+    return _FailedError(
         "environment",
         f"the worker has no module {error.name!r}, which the task imports",
         module=error.name or "",
@@ -139,15 +162,22 @@ def _call(call: Any, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
             returned = asyncio.run(returned)
     except ModuleNotFoundError as error:
         # Only a package that is not there at all is the environment's fault.
-        from importlib.util import find_spec
-
-        if error.name and find_spec(error.name.partition(".")[0]) is None:
+        if error.name and not _is_installed(error.name.partition(".")[0]):
             raise _missing_module(error) from error
         raise
     return returned
 
 
-def _encode(returned: Any, *, pickle_results: bool) -> tuple[str, bytes]:
+def _is_installed(package: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # it is loaded, and nobody knows from where
+        return True
+
+
+def _encode(returned: Any, request: Request) -> tuple[str, bytes]:
     status = "success"
     results = sys.modules.get("returns.result")
     if results is not None and isinstance(returned, results.Result):
@@ -157,17 +187,29 @@ def _encode(returned: Any, *, pickle_results: bool) -> tuple[str, bytes]:
             status, returned = "failure", returned.failure()
             if isinstance(returned, BaseException):
                 returned = _report().message_of(returned)
+    pickle_results = request.get("pickle_results", False)
+    if pickle_results:
+        _pickle_by_value(request.get("modules", ()))
     try:
         encoded = values.encode_json(returned, pickle_results=pickle_results)
     except values.ValueEncodeError as error:
-        raise _Failed("value", str(error)) from None
+        raise _FailedError("value", str(error)) from None
     if len(encoded) > protocol.RESULT_LIMIT:
-        raise _Failed(
+        raise _FailedError(
             "value",
             f"the result takes {len(encoded):,} bytes as JSON, expected at most {protocol.RESULT_LIMIT:,}: "
             "write it to a storage and return where it is",
         )
     return status, encoded
+
+
+def _pickle_by_value(modules: Iterable[str]) -> None:
+    """Have what is defined in ``modules``, which came along with the task, go on by value: other workers lack them."""
+    import cloudpickle
+
+    for name in modules:
+        if name in sys.modules:
+            cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
 def _outcome_of(error: BaseException) -> dict[str, Any]:
@@ -182,10 +224,10 @@ def _outcome_of(error: BaseException) -> dict[str, Any]:
 
 
 def _write_report(folder: str, head: Mapping[str, Any], result: bytes | None) -> None:
-    path = os.path.join(folder, protocol.REPORT)
-    with open(path + ".part", "wb") as file:
-        file.write(json.dumps(head).encode("ascii"))
-        file.write(b"\n")
-        if result is not None:
-            file.write(result)
-    os.replace(path + ".part", path)
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203 - closed by the user's code: the report must not become standard output
+            os.open(os.devnull, os.O_RDWR)
+    line = json.dumps(head).encode("ascii") + b"\n"
+    files.write(os.path.join(folder, protocol.REPORT), line, result or b"")

@@ -13,9 +13,9 @@ from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_tasks.runtime.decoding import Decoder, Malformed, text, unbase64, zone_of
-from airflow_provider_tasks.runtime.encoding import Encoder, Refused, base64, datetime, timedelta, type_name
-from airflow_provider_tasks.runtime.values import TAG
+from airflow_provider_tasks.runtime.decoding import Decoder, text, unbase64, zone_of
+from airflow_provider_tasks.runtime.encoding import Encoder, base64, datetime, timedelta, type_name
+from airflow_provider_tasks.runtime.values import TAG, Refused
 
 if TYPE_CHECKING:
     from airflow_provider_tasks.runtime.values import Json
@@ -33,6 +33,17 @@ _PLAIN_ADVICE = {"numpy": "array.tolist()", "pandas": "frame.to_dict('records')"
 
 def encode(encoder: Encoder, value: Any) -> Json:
     """Encode a value whose type comes from numpy or pandas. Raises `Refused`."""
+    around = set(encoder.open)
+    try:
+        return _encode(encoder, value)
+    except Refused:
+        if not encoder.pickle_results:
+            raise
+        encoder.open = around
+        return encoder.opaque(value)
+
+
+def _encode(encoder: Encoder, value: Any) -> Json:
     numpy: Any = sys.modules["numpy"]
     if type(value) in (numpy.ndarray, numpy.memmap):
         return _encode_array(encoder, value)
@@ -60,7 +71,7 @@ def decode(decoder: Decoder, structure: dict[str, Any]) -> Any:
     try:
         module: Any = importlib.import_module(library)  # one of the two, see decoding._BY_TAG
     except Exception as error:
-        raise Malformed(
+        raise Refused(
             f"is a {structure[TAG]}, and {library} can't be imported by the Python of {sys.prefix} ({error}). Install "
             f"{library} there, or let the task return plain data, like {_PLAIN_ADVICE[library]}"
         ) from error
@@ -191,7 +202,6 @@ def _encode_moment(value: Any) -> Json:
 
 
 def _encode_series(encoder: Encoder, series: Any) -> Json:
-    encoder.refuse_where_hashed(series)
     encoder.enter(series)
     encoded: Json = {
         TAG: "pandas.Series",
@@ -292,7 +302,12 @@ def _decode_frame(decoder: Decoder, pandas: Any, structure: dict[str, Any]) -> A
 
 
 def _series(pandas: Any, column: Any, index: Any = None, name: Any = None) -> Any:
-    return pandas.Series(column, index=index, name=name, dtype=column.dtype)
+    return pandas.Series(column, index=index, name=name, dtype=_dtype(column))
+
+
+def _dtype(column: Any) -> Any:
+    # Said for objects only, which pandas would take for text; of others it takes what it has, at its own precision.
+    return object if column.dtype == object else None
 
 
 def _decode_index(decoder: Decoder, structure: object) -> Any:
@@ -307,7 +322,7 @@ def _decode_index(decoder: Decoder, structure: object) -> Any:
         index = pandas.MultiIndex.from_arrays([_decode_column(decoder, level) for level in value])
     elif kind == "flat":
         column = _decode_column(decoder, value)
-        index = pandas.Index(column, dtype=column.dtype, tupleize_cols=False)
+        index = pandas.Index(column, dtype=_dtype(column), tupleize_cols=False)
     else:
         raise ValueError("its index is of an unknown kind")
     index.names = names
@@ -338,7 +353,7 @@ def _decode_column(decoder: Decoder, structure: object) -> Any:
     if kind == "category":
         categories = _decode_column(decoder, structure["categories"])
         return pandas.Categorical.from_codes(
-            array, pandas.Index(categories, dtype=categories.dtype), ordered=_exactly(bool, structure["ordered"])
+            array, pandas.Index(categories, dtype=_dtype(categories)), ordered=_exactly(bool, structure["ordered"])
         )
     if kind == "zoned":
         return pandas.DatetimeIndex(array).tz_localize("UTC").tz_convert(_column_zone(structure["zone"])).array
@@ -362,7 +377,6 @@ def _column_zone(zone: object) -> Any:
 
     if type(zone) is float:
         return timezone(timedelta(seconds=zone))
-    known = zone_of(zone)
-    if known is None:
+    if zone_of(zone) is None:
         raise ValueError(f"the time zone {zone!r} is not known here, install tzdata")
-    return known
+    return zone  # pandas makes of it what it makes of any key: pytz before 3.0, zoneinfo since

@@ -36,7 +36,7 @@ def create(folder: str, below: Sequence[str] = ()) -> None:
         command = os.path.join(folder, "bin", name)
         with open(command, "w", encoding="utf-8") as file:
             file.write(f'#!/bin/sh\nexec "{python(folder)}" -m pip "$@"\n')
-        os.chmod(command, 0o755)
+        os.chmod(command, 0o700)
 
 
 def python(folder: str) -> str:

@@ -1,12 +1,13 @@
-"""How a worker is started: ``python ARCHIVE serve|run|execute|layer …``; see :func:`main`."""
+"""How a worker is started: ``python ENTRY serve|run|execute|layer …``; see :func:`main`."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 
-def main(archive: str, argv: list[str]) -> None:
-    """Do what ``argv`` says.
+def main(entry: str, argv: list[str]) -> None:
+    """Do what ``argv`` says; ``entry`` is what Python runs to come here again.
 
     ``serve CONTROL_FD FOLDER [keep]``: take requests from standard input. ``run REQUEST OUTCOME TASK_FOLDER FOLDER``:
     run one request. ``execute REQUEST FOLDER``: be the process of the user's code. ``layer FOLDER``: make a
@@ -24,10 +25,10 @@ def main(archive: str, argv: list[str]) -> None:
     elif command == "serve":
         from airflow_provider_tasks.runtime import supervisor
 
-        supervisor.serve(archive, int(rest[0]), rest[1], keep="keep" in rest[2:])
+        supervisor.serve(entry, int(rest[0]), rest[1], keep="keep" in rest[2:])
     elif command == "run":
         from airflow_provider_tasks.runtime import supervisor
 
-        supervisor.Supervisor(archive).run(*rest)
+        supervisor.Supervisor(entry).run(*map(os.path.abspath, rest))
     else:
         sys.exit(f"unknown command {command!r}, expected serve, run, execute or layer")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, TypedDict
+from typing import Any, TypedDict
 
 
 class Environment(TypedDict, total=False):
     """What is to be in place before the task runs."""
 
-    variables: Dict[str, str]
-    setup_variables: Dict[str, str]
-    startup_script: Optional[str]
-    requirements: List[str]
-    python_venv_name: Optional[str]
-    cache: Optional[str]
+    variables: dict[str, str]
+    setup_variables: dict[str, str]
+    startup_script: str | None
+    requirements: list[str]
+    python_venv_name: str | None
+    cache: str | None
 
 
 class Limits(TypedDict, total=False):
     """What the task may use: ``memory`` in bytes, ``time`` in seconds; None is no limit."""
 
-    memory: Optional[int]
-    time: Optional[float]
+    memory: int | None
+    time: float | None
 
 
 class ModuleSource(TypedDict):
@@ -42,8 +42,8 @@ class Request(TypedDict, total=False):
     version: int
     python: str
     payload: str
-    modules: Dict[str, ModuleSource]
-    sources: Dict[str, str]
+    modules: dict[str, ModuleSource]
+    sources: dict[str, str]
     context: Any
     environment: Environment
     limits: Limits

@@ -7,12 +7,14 @@ Whoever reads an outcome treats it as hostile: :func:`parse_outcome` returns an 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_tasks.runtime import values
 from airflow_provider_tasks.runtime.protocol import CATEGORIES, OUTCOME_LIMIT, PHASES, STATUSES, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class MalformedOutcomeError(ValueError):
@@ -31,13 +33,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class ExceptionInfo:
-    """One exception of a chain; ``relation`` says what it is to the one before it in the chain."""
+    """One exception of a chain; ``relation`` says what it is to the one after it: ``cause``, ``context`` or nothing."""
 
     type: str
     message: str
-    frames: Tuple[Frame, ...] = ()
+    frames: tuple[Frame, ...] = ()
     relation: str = ""
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,17 @@ class Outcome:
     """
 
     status: str
-    category: Optional[str] = None
+    category: str | None = None
     message: str = ""
     retry: bool = True
     has_result: bool = False
     result: Any = None
-    exceptions: Tuple[ExceptionInfo, ...] = ()
+    exceptions: tuple[ExceptionInfo, ...] = ()
     detail: Mapping[str, str] = field(default_factory=dict)
     timeline: Mapping[str, float] = field(default_factory=dict)
-    peak_memory: Optional[int] = None
-    exit_code: Optional[int] = None
-    signal: Optional[int] = None
+    peak_memory: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
     python: str = ""
 
     @property
@@ -82,12 +84,12 @@ def parse_outcome(data: bytes, *, limit: int = OUTCOME_LIMIT) -> Outcome:
 
     >>> parse_outcome(b'{"version": 1, "status": "success", "result": 3}').result
     3
-    >>> parse_outcome(b'{"version": 1, "status": "fine"}')
+    >>> parse_outcome(b'{"version": 2, "status": "success"}')
     Traceback (most recent call last):
     ...
-    airflow_provider_tasks.runtime.protocol.MalformedOutcomeError: status is 'fine', expected one of success, failure, skipped
+    airflow_provider_tasks.runtime.outcome.MalformedOutcomeError: version is 2, expected 1
 
-    """  # noqa: E501 - the message is one line
+    """
     if len(data) > limit:
         raise MalformedOutcomeError(f"the outcome has {len(data):,} bytes, expected at most {limit:,}")
     try:
@@ -117,7 +119,7 @@ def parse_outcome(data: bytes, *, limit: int = OUTCOME_LIMIT) -> Outcome:
         has_result="result" in head,
         result=result,
         exceptions=tuple(_exception(item) for item in _list(head, "exceptions", 50)),
-        detail={key: _text(_object(head, "detail"), key) for key in _object(head, "detail")},
+        detail={_storable(_short(key)): _text(_object(head, "detail"), key) for key in _object(head, "detail")},
         timeline=_timeline(_object(head, "timeline")),
         peak_memory=_number(head, "peak_memory"),
         exit_code=_number(head, "exit_code"),
@@ -159,10 +161,15 @@ def _typed(head: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
 
 
 def _text(head: Mapping[str, Any], key: str, length: int = 2**18) -> str:
-    return _short(_typed(head, key, str, ""), length)
+    return _storable(_short(_typed(head, key, str, ""), length))
 
 
-def _number(head: Mapping[str, Any], key: str) -> Optional[int]:
+def _storable(text: str) -> str:
+    """Show what no database and no log takes: lone surrogates and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def _number(head: Mapping[str, Any], key: str) -> int | None:
     if head.get(key) is None:
         return None
     value: int = _typed(head, key, int, 0)
@@ -171,25 +178,25 @@ def _number(head: Mapping[str, Any], key: str) -> Optional[int]:
     return value
 
 
-def _one_of(head: Mapping[str, Any], key: str, known: Tuple[str, ...]) -> str:
+def _one_of(head: Mapping[str, Any], key: str, known: tuple[str, ...]) -> str:
     value = head.get(key)
     if not isinstance(value, str) or value not in known:
         raise MalformedOutcomeError(f"{key} is {_short(repr(value))}, expected one of {', '.join(known)}")
     return value
 
 
-def _object(head: Mapping[str, Any], key: str) -> Dict[str, Any]:
-    return cast("Dict[str, Any]", _typed(head, key, dict, {}))
+def _object(head: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", _typed(head, key, dict, {}))
 
 
-def _list(head: Mapping[str, Any], key: str, length: int) -> List[Any]:
-    items = cast("List[Any]", _typed(head, key, list, []))
+def _list(head: Mapping[str, Any], key: str, length: int) -> list[Any]:
+    items = cast("list[Any]", _typed(head, key, list, []))
     if len(items) > length:
         raise MalformedOutcomeError(f"{key} has {len(items)} items, expected at most {length}")
     return items
 
 
-def _timeline(found: Dict[str, Any]) -> Dict[str, float]:
+def _timeline(found: dict[str, Any]) -> dict[str, float]:
     timeline = {}
     for phase in PHASES:
         seconds = found.get(phase)
@@ -224,5 +231,5 @@ def _exception(item: Any) -> ExceptionInfo:
         message=_text(item, "message"),
         frames=tuple(frames),
         relation=_text(item, "relation", 100),
-        notes=tuple(_short(note, 10_000) for note in notes),
+        notes=tuple(_storable(_short(note, 10_000)) for note in notes),
     )

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def _prctl(option: int, value: int) -> None:
     """Call Linux's ``prctl(2)``; elsewhere there is nothing like it."""
     if sys.platform != "linux":
         return
-    import ctypes
-
+    try:
+        import ctypes
+    except ImportError:  # a Python that was built without libffi
+        return
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
@@ -31,6 +34,11 @@ def _prctl(option: int, value: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends, so that none can slip away."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent(number: int = signal.SIGKILL) -> None:
+    """Be sent the signal ``number`` when the process that started this one ends."""
+    _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def spawn(argv: Sequence[str], env: Mapping[str, str], folder: str, stdout: int | None = None) -> int:
@@ -43,7 +51,7 @@ def spawn(argv: Sequence[str], env: Mapping[str, str], folder: str, stdout: int 
     if pid:
         return pid
     try:  # pragma: no cover - the child, which becomes another program
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
@@ -74,34 +82,47 @@ def descendants() -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
+    if not _LISTS_CHILDREN:
+        return [child for child, parent, _ in _table() if parent == pid]
     children: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return [child for child, parent, _ in _table() if parent == pid] if not os.path.isdir("/proc/self") else []
-    for thread in threads:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-            children.extend(map(int, file.read().split()))
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                children.extend(map(int, file.read().split()))
     return children
 
 
-def memory() -> int:
-    """Return the bytes of memory that all processes below this one hold together."""
+def memory(limit: int | None = None) -> int:
+    """Return the bytes of memory that all processes below this one hold together.
+
+    With a ``limit``, the cheap look, which counts what forked processes share once for each of them, does where
+    it stays below.
+    """
     pids = descendants()
     if not os.path.isdir("/proc/self"):
         sizes = {pid: size for pid, _, size in _table()}
         return sum(sizes.get(pid, 0) for pid in pids)
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
-            fields = file.read().split()
-            # What is shared (a library, or memory from before a fork) is counted once a process otherwise.
-            total += (int(fields[1]) - int(fields[2])) * _PAGE
-    return total
+    total = sum(map(_private_memory, pids))
+    return total if limit is not None and total <= limit else sum(map(_share_of_memory, pids))
+
+
+def _private_memory(pid: int) -> int:
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
+        fields = file.read().split()
+        return (int(fields[1]) - int(fields[2])) * _PAGE
+    return 0
+
+
+def _share_of_memory(pid: int) -> int:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+        for line in file:
+            if line.startswith(b"Pss_Anon:"):
+                return int(line.split()[1]) * 1024
+    return _private_memory(pid)
 
 
 def _table() -> list[tuple[int, int, int]]:
-    """Every process as (id, parent's id, bytes), from ``ps``, where there is no ``/proc``."""
+    """Every process as (id, parent's id, bytes), from ``ps``, where ``/proc`` does not say."""
     import subprocess
 
     lines = subprocess.run(["ps", "-axo", "pid=,ppid=,rss="], capture_output=True, check=False).stdout.splitlines()
@@ -128,10 +149,33 @@ def kill_all(grace: float = 0.0) -> None:
 
 
 def _reap_and_list() -> list[int]:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+    reap()
     return descendants()
+
+
+class Ended:
+    """How a process ended: ``exit_code`` or ``signal``, and the most ``memory`` it held, in bytes."""
+
+    def __init__(self, exit_code: int | None, signal: int | None, memory: int) -> None:
+        self.exit_code = exit_code
+        self.signal = signal
+        self.memory = memory
+
+
+def reap(pid: int = 0) -> Ended | None:
+    """Collect every child that has ended; return how ``pid`` did, if it is among them."""
+    found = None
+    while True:
+        try:
+            child, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if child == 0:
+            return found
+        if child == pid:
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+            found = Ended(code, number, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 def _send(pid: int, number: int) -> None:
@@ -139,13 +183,25 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def marked(name: str, value: str) -> dict[int, None]:
+def marked(name: str, value: str) -> list[int]:
     """Return the processes of this machine whose environment holds ``name=value`` (Linux only)."""
     needle = f"{name}={value}".encode()
-    found: dict[int, None] = {}
+    found = []
     for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
         if entry.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
                 if needle in file.read().split(b"\0"):
-                    found[int(entry)] = None
+                    found.append(int(entry))
     return found
+
+
+def kill_marked(name: str, value: str) -> None:
+    """End every process of this machine whose environment holds ``name=value``, until none is left."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        found = marked(name, value)
+        if not found:
+            return
+        for pid in found:
+            _send(pid, signal.SIGKILL)
+        time.sleep(0.002)

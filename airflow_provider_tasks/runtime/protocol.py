@@ -59,12 +59,10 @@ class MalformedRequestError(ValueError):
     """A request that this runtime can't read."""
 
 
-def dump_outcome(head: Mapping[str, Any], result: bytes | None) -> bytes:
-    """Write an outcome: ``head`` without its result, ``result`` as JSON already (it may be 64 MiB)."""
-    text = json.dumps({"version": VERSION, **head}, ensure_ascii=True, allow_nan=False).encode("ascii")
-    if result is None:
-        return text
-    return text[:-1] + b',"result":' + result + b"}"
+def dump_outcome(head: Mapping[str, Any], result: memoryview | None) -> tuple[bytes | memoryview, ...]:
+    """Write an outcome, in parts: ``head`` without its result, ``result`` as JSON already (it may be 64 MiB)."""
+    text = json.dumps({**head, "version": VERSION}, ensure_ascii=True, allow_nan=False).encode("ascii")
+    return (text,) if result is None else (text[:-1], b',"result":', result, b"}")
 
 
 def parse_request(data: bytes) -> Request:

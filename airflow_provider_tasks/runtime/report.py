@@ -18,6 +18,14 @@ _OURS = tuple(_ARCHIVE + package + os.sep for package in ("airflow_provider_task
 
 def describe(error: BaseException) -> list[dict[str, Any]]:
     """Describe ``error`` and what led to it, the oldest first, without the frames of this package."""
+    try:
+        return _describe(error)
+    except Exception as broken:  # an exception is an object of the user's: any attribute may be anything
+        note = f"<what led to it can't be told: {type(broken).__name__}>"
+        return [{"type": type(error).__qualname__[:1000], "message": message_of(error), "notes": [note]}]
+
+
+def _describe(error: BaseException) -> list[dict[str, Any]]:
     chain: list[dict[str, Any]] = []
     seen = set()
     current: BaseException | None = error
@@ -31,9 +39,6 @@ def describe(error: BaseException) -> list[dict[str, Any]]:
             current, relation = current.__context__, "context"
         else:
             current = None
-    # Walked from the newest to the oldest: each link is told by what it is to the exception after it.
-    for older, newer in zip(chain[1:], chain):
-        newer["relation"], older["relation"] = older["relation"], ""
     chain.reverse()
     return chain
 
@@ -42,7 +47,7 @@ def message_of(error: BaseException) -> str:
     """``str(error)``, whatever the class of the error does when asked for it."""
     try:
         text = str(error)
-    except Exception as broken:
+    except BaseException as broken:
         return f"<{type(error).__name__}: its __str__ raised {type(broken).__name__}>"
     return text[:_MAX_MESSAGE]
 

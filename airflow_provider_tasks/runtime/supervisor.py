@@ -10,15 +10,16 @@ import signal
 import sys
 import time
 
-from airflow_provider_tasks.runtime import processes, protocol
+from airflow_provider_tasks.runtime import files, processes, protocol
 from airflow_provider_tasks.runtime.environment import Builder, EnvironmentFailedError
+from airflow_provider_tasks.runtime.guardian import guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.tee import Tee
 
 GRACE = 2.0
 """Seconds between asking a task to end and ending it."""
@@ -26,8 +27,8 @@ GRACE = 2.0
 _SAMPLE = 0.05
 """Seconds between two looks at a task's memory."""
 
-_TAIL = 16_384
-"""Bytes of a failed command's output that the outcome keeps."""
+_HEAD_LIMIT = 8 * 2**20
+"""Bytes of a report without its result."""
 
 
 class StoppedError(Exception):
@@ -38,38 +39,30 @@ class StoppedError(Exception):
         self.reason = reason
 
 
-class _Ended:
-    """How a watched process ended."""
-
-    def __init__(self, exit_code: int | None, signal: int | None, peak_memory: int) -> None:
-        self.exit_code = exit_code
-        self.signal = signal
-        self.peak_memory = peak_memory
-
-
 class Supervisor:
     """Takes one request after another, and runs each in processes of its own.
 
     Args:
-        archive: where this runtime lies; it is what the task's own process is started from.
+        entry: what Python runs to get this runtime; it is what the task's own process is started from.
         lifeline: a file descriptor that is readable at its end of file as soon as whoever wants the outcome
             is gone; None where nobody can tell.
 
     """
 
-    def __init__(self, archive: str, lifeline: int | None = None) -> None:
-        self._archive = archive
+    def __init__(self, entry: str, lifeline: int | None = None) -> None:
+        self._entry = entry
         self._lifeline = lifeline
         self._received = b""
         self._terminated = False
         self._deadline: float | None = None
         self._memory: int | None = None
+        self._next_look = 0.0
         self._peak = 0
-        self._tee: tuple[int, int] | None = None
-        self._tail = bytearray()
+        self._tee: Tee | None = None
         self._wakeup, write = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(write, False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started this process may have some blocked
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_terminate)
@@ -79,13 +72,11 @@ class Supervisor:
     def next_line(self) -> bytes | None:
         """Return the next line from the lifeline, or None at its end."""
         assert self._lifeline is not None
-        while b"\n" not in self._received:
-            if self._terminated:
-                return None
-            try:
+        try:
+            while b"\n" not in self._received:
                 self._wait()
-            except StoppedError:
-                return None
+        except StoppedError:
+            return None
         line, _, self._received = self._received.partition(b"\n")
         return line
 
@@ -95,21 +86,21 @@ class Supervisor:
         Args:
             request_file: the request.
             outcome_file: where the outcome goes; it is moved there when it is complete.
-            task_folder: the working directory of the task.
-            folder: an empty folder for the runtime itself.
+            task_folder: the working directory of the task; it is made if it is not there.
+            folder: a folder for the runtime itself; what is in it goes.
 
         Raises:
             StoppedError: nobody waits for the outcome any more.
 
         """
         head: dict[str, Any] = {"status": "failure", "python": ".".join(map(str, sys.version_info[:3]))}
-        result: bytes | None = None
+        result: memoryview | None = None
         timeline: dict[str, float] = {}
         self._peak = 0
         try:
-            with open(request_file, "rb") as file:
-                request = protocol.parse_request(file.read())
-            result = self._run(request, request_file, task_folder, folder, head, timeline)
+            files.make_empty(folder)
+            os.makedirs(task_folder, 0o700, exist_ok=True)
+            result = self._run(request_file, task_folder, folder, head, timeline)
         except (OSError, protocol.MalformedRequestError) as error:
             head.update(category="payload", message=str(error))
         except EnvironmentFailedError as error:
@@ -122,27 +113,25 @@ class Supervisor:
         finally:
             self._deadline = self._memory = None
             processes.kill_all()
-            self._close_tee()
+        if self._tee is not None:
+            self._tee.drain()
+            self._tee.close()
+            self._tee = None
         head["timeline"] = {**timeline, **head.get("timeline", {})}
         if self._peak:
             head["peak_memory"] = self._peak
-        with open(outcome_file + ".part", "wb") as file:
-            file.write(protocol.dump_outcome(head, result))
-        os.replace(outcome_file + ".part", outcome_file)
+        files.write(outcome_file, *protocol.dump_outcome(head, result))
 
     def _run(
-        self,
-        request: Request,
-        request_file: str,
-        task_folder: str,
-        folder: str,
-        head: dict[str, Any],
-        timeline: dict[str, float],
-    ) -> bytes | None:
+        self, request_file: str, task_folder: str, folder: str, head: dict[str, Any], timeline: dict[str, float]
+    ) -> memoryview | None:
+        with open(request_file, "rb") as file:
+            request = protocol.parse_request(file.read())
         limits = request.get("limits", {})
         seconds = limits.get("time")
         self._deadline = time.monotonic() + seconds if seconds else None
         self._memory = limits.get("memory")
+        self._next_look = 0.0
         wanted = request.get("environment", {})
         env = {**os.environ, **wanted.get("variables", {})}
 
@@ -152,16 +141,16 @@ class Supervisor:
             return self._command(argv, env, task_folder)
 
         try:
-            python = Builder(self._archive, folder, run, self._lock).build(wanted, env)
+            python = Builder(self._entry, folder, run, self._lock).build(wanted, env)
         finally:
             timeline["environment"] = time.monotonic() - begun
         if python != sys.executable:
             env["PATH"] = os.path.dirname(python) + os.pathsep + env.get("PATH", os.defpath)
             env["VIRTUAL_ENV"] = os.path.dirname(os.path.dirname(python))
 
-        ended = self._watch(processes.spawn([python, self._archive, "execute", request_file, folder], env, task_folder))
+        ended = self._watch(processes.spawn([python, self._entry, "execute", request_file, folder], env, task_folder))
         head["exit_code"], head["signal"] = ended.exit_code, ended.signal
-        self._peak = max(self._peak, ended.peak_memory)
+        self._peak = max(self._peak, ended.memory)
         report = _read_report(folder)
         if report is not None:
             head.update(report[0])
@@ -178,14 +167,15 @@ class Supervisor:
 
     def _command(self, argv: Sequence[str], env: Mapping[str, str], folder: str) -> tuple[int, str]:
         """Run a command of the environment; its output goes on to the log, its end is kept."""
-        # What a command leaves running (a service, a capture) may print as long as the request lasts.
         if self._tee is None:
-            self._tee = os.pipe()
-        self._tail.clear()
-        ended = self._watch(processes.spawn(argv, env, folder, stdout=self._tee[1]))
-        self._drain_tee()
+            from airflow_provider_tasks.runtime.tee import Tee
+
+            self._tee = Tee()
+        self._tee.tail.clear()
+        ended = self._watch(processes.spawn(argv, env, folder, stdout=self._tee.write))
+        self._tee.drain()
         code = ended.exit_code if ended.exit_code is not None else 128 + (ended.signal or 0)
-        return code, self._tail.decode("utf-8", "replace")
+        return code, self._tee.tail.decode("utf-8", "replace")
 
     def _lock(self, lock: int) -> None:
         import fcntl
@@ -193,16 +183,16 @@ class Supervisor:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except BlockingIOError:  # noqa: PERF203
                 # The kernel tells nobody that a lock is free, and a blocking wait would miss the lifeline.
                 self._wait(0.1)
             else:
                 return
 
-    def _watch(self, pid: int) -> _Ended:
+    def _watch(self, pid: int) -> processes.Ended:
         """Wait until process ``pid`` has ended, its limits watched."""
         while True:
-            ended = _reap(pid)
+            ended = processes.reap(pid)
             if ended is not None:
                 return ended
             self._wait()
@@ -214,19 +204,20 @@ class Supervisor:
             StoppedError: what happened ends the request.
 
         """
+        now = time.monotonic()
         timeouts = [seconds] if seconds is not None else []
         if self._deadline is not None:
-            timeouts.append(max(0.0, self._deadline - time.monotonic()))
+            timeouts.append(max(0.0, self._deadline - now))
         if self._memory is not None:
-            timeouts.append(_SAMPLE)
-        tee = self._tee[0] if self._tee is not None else None
-        files = [file for file in (self._wakeup, self._lifeline, tee) if file is not None]
-        ready = select.select(files, [], [], min(timeouts) if timeouts else None)[0]
+            timeouts.append(max(0.0, self._next_look - now))
+        readable, writable = self._tee.waits_for() if self._tee is not None else ([], [])
+        readable += [file for file in (self._wakeup, self._lifeline) if file is not None]
+        ready, _, _ = select.select(readable, writable, [], min(timeouts) if timeouts else None)
         if self._wakeup in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wakeup, 4096)
-        if tee in ready:
-            self._pass_on()
+        if self._tee is not None:
+            self._tee.step()
         if self._lifeline is not None and self._lifeline in ready:
             data = os.read(self._lifeline, 65_536)
             if not data:
@@ -236,32 +227,18 @@ class Supervisor:
             raise StoppedError("killed")
         if self._deadline is not None and time.monotonic() >= self._deadline:
             raise StoppedError("timeout")
-        if self._memory is not None:
-            held = processes.memory()
-            self._peak = max(self._peak, held)
-            if held > self._memory:
-                raise StoppedError("memory")
+        if self._memory is not None and time.monotonic() >= self._next_look:
+            self._look_at_memory(self._memory)
 
-    def _pass_on(self) -> None:
-        """Pass on what a command printed, and keep the end of it."""
-        assert self._tee is not None
-        data = os.read(self._tee[0], 65_536)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(1, view) :]
-        self._tail += data
-        del self._tail[:-_TAIL]
-
-    def _drain_tee(self) -> None:
-        while self._tee is not None and select.select([self._tee[0]], [], [], 0)[0]:
-            self._pass_on()
-
-    def _close_tee(self) -> None:
-        if self._tee is not None:
-            self._drain_tee()
-            for file in self._tee:
-                os.close(file)
-            self._tee = None
+    def _look_at_memory(self, limit: int) -> None:
+        begun = time.monotonic()
+        held = processes.memory(limit)
+        now = time.monotonic()
+        # A look at a large family takes a while, and must not become all that this process does.
+        self._next_look = now + max(_SAMPLE, 10 * (now - begun))
+        self._peak = max(self._peak, held)
+        if held > limit:
+            raise StoppedError("memory")
 
     def _on_terminate(self, *_: object) -> None:
         self._terminated = True
@@ -275,44 +252,23 @@ class Supervisor:
         return {"timeout": "the task ran into its time limit", "killed": "the worker was told to end"}[reason]
 
 
-def _reap(pid: int) -> _Ended | None:
-    """Collect every child that has ended; return how ``pid`` did, if it is among them."""
-    found = None
-    while True:
-        try:
-            child, status, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return found
-        if child == 0:
-            return found
-        if child == pid:
-            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-            scale = 1 if sys.platform == "darwin" else 1024
-            found = _Ended(code, number, usage.ru_maxrss * scale)
-
-
-def _read_report(folder: str) -> tuple[dict[str, Any], bytes | None] | None:
+def _read_report(folder: str) -> tuple[dict[str, Any], memoryview | None] | None:
     """Read what the task's process reported; the user's code can have written anything there."""
-    try:
-        with open(os.path.join(folder, protocol.REPORT), "rb") as file:
-            line = file.readline(8 * 2**20)
-            result = file.read(protocol.RESULT_LIMIT + 1)
-    except FileNotFoundError:
+    report = files.read(os.path.join(folder, protocol.REPORT), _HEAD_LIMIT + protocol.RESULT_LIMIT)
+    if report is None:
         return None
+    end = report.find(b"\n", 0, _HEAD_LIMIT)
     try:
-        head = json.loads(line)
+        head = json.loads(report[:end]) if end >= 0 else None
+        if isinstance(head, dict) and isinstance(head.get("timeline"), dict):
+            json.dumps(head, allow_nan=False)
+            return head, memoryview(report)[end + 1 :] or None
     except (ValueError, RecursionError):
-        head = None
-    if not isinstance(head, dict):
-        return {
-            "category": "payload",
-            "message": "the task's process wrote a report that is no outcome",
-        }, None
-    return head, result or None
+        pass
+    return {"category": "payload", "message": "the task's process wrote a report that is no outcome"}, None
 
 
-def serve(archive: str, control: int, folder: str, *, keep: bool) -> None:
+def serve(entry: str, control: int, folder: str, *, keep: bool) -> None:
     """Take requests from standard input until it ends, and tell of each outcome on ``control``.
 
     A line on standard input is the path of a request, a line on ``control`` the path of its outcome, which is
@@ -320,24 +276,15 @@ def serve(archive: str, control: int, folder: str, *, keep: bool) -> None:
     standard input ends, everything that still runs is ended and, unless ``keep``, the folder removed.
     """
     os.set_inheritable(control, False)
-    supervisor = Supervisor(archive, lifeline=0)
-    try:
+    guard(folder, keep=keep)
+    supervisor = Supervisor(entry, lifeline=0)
+    with contextlib.suppress(StoppedError, BrokenPipeError):
         while True:
             line = supervisor.next_line()
             if line is None:
                 break
             request = os.fsdecode(line)
             outcome = request + ".outcome"
-            own = request + ".runtime"
-            os.mkdir(own, 0o700)
-            supervisor.run(request, outcome, os.path.join(folder, "task"), own)
+            supervisor.run(request, outcome, os.path.join(folder, "task"), request + ".runtime")
             os.write(control, os.fsencode(outcome) + b"\n")
-    except (StoppedError, BrokenPipeError):
-        pass
-    finally:
-        processes.kill_all(GRACE)
-        if not keep:
-            import shutil
-
-            shutil.rmtree(folder, ignore_errors=True)
-        os._exit(0)  # nothing is left to tidy up, and whoever waits for this process need not wait longer
+    os._exit(0)  # nothing is left to tidy up, and whoever waits for this process need not wait longer

@@ -66,6 +66,18 @@ class ValueDecodeError(ValueError):
     """What came from a worker is not a value; the message names the place."""
 
 
+class Refused(Exception):  # noqa: N818 - never leaves the codec: it becomes one of the errors above
+    """A value that can't be encoded or decoded; each container on the way out adds its part of the path."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.segments: list[str] = []
+
+    def __str__(self) -> str:
+        return f"result{''.join(reversed(self.segments))} {self.reason}"
+
+
 class Opaque:
     """A value that only a worker can open; Airflow hands it on, and never looks inside.
 

@@ -24,12 +24,17 @@ _MAIN = """\
 import os
 import sys
 
-archive = os.path.dirname(os.path.abspath(__file__))
-sys.path.append(os.path.join(archive, "fallback"))
+if sys.version_info < (3, 9):
+    sys.exit("this is Python %d.%d, a worker needs 3.9 or newer" % sys.version_info[:2])
+if __name__ == "__main__":
+    archive = os.path.dirname(os.path.abspath(__file__))
+    if archive not in sys.path:
+        sys.path.insert(0, archive)
+    sys.path.append(os.path.join(archive, "fallback"))
 
-from airflow_provider_tasks.runtime.main import main
+    from airflow_provider_tasks.runtime.main import main
 
-main(archive, sys.argv[1:])
+    main(archive if os.path.isfile(archive) else __file__, sys.argv[1:])
 """
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can tell
 
@@ -67,15 +72,16 @@ def build_archive() -> bytes:
 
 
 def unpack(cache_folder: Path) -> Path:
-    """Return the runtime as a folder below ``cache_folder``, unpacked now if it is not there yet.
+    """Return what Python runs to get the runtime, unpacked below ``cache_folder`` now if it is not there yet.
 
     A folder keeps the compiled modules, which a zip can't; it is named by what it holds.
     """
     stats = ((name, path.stat()) for name, path in _members())
     content = "\0".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
     folder = cache_folder / "runtime" / hashlib.sha256((_MAIN + content).encode()).hexdigest()[:32]
+    main = folder / "__main__.py"
     if folder.is_dir():
-        return folder
+        return main
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Complete before it has its name: two that unpack at once do the same work, and one of them wins.
     partial = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
@@ -87,4 +93,4 @@ def unpack(cache_folder: Path) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         if not folder.is_dir():
             raise
-    return folder
+    return main

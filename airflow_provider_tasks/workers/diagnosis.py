@@ -38,17 +38,14 @@ def diagnose(outcome: Outcome) -> Diagnosis:
         elif not retry:
             advice = "The task asked not to be tried again (FailTask)."
     elif category == "environment" and detail.get("module"):
-        advice = (
-            f"Add a requirement to the task (requirements = [{detail['requirement']!r}]), "
-            "or use a worker whose Python has the package."
-        )
+        advice = _advice_on_module(detail["module"], detail.get("requirement", ""))
         retry = False
     elif category == "environment" and detail.get("output"):
         last = detail["output"].strip().splitlines()[-20:]
         summary = "\n".join([summary, *(f"    {line}" for line in last)])
         if detail.get("root") == "no" and _wants_root(detail["output"]):
             advice = "The command needs root, which the worker does not run as: " + advice[0].lower() + advice[1:]
-    elif category == "memory" and outcome.peak_memory and detail.get("memory_limit"):
+    elif category == "memory" and outcome.peak_memory and detail.get("memory_limit", "").isdecimal():
         limit = int(detail["memory_limit"])
         summary = f"the task held {format_bytes(outcome.peak_memory)} of memory, its limit is {format_bytes(limit)}"
         advice = (
@@ -61,6 +58,20 @@ def diagnose(outcome: Outcome) -> Diagnosis:
             "a script or a notebook runs on any version from 3.9 on."
         )
     return Diagnosis(category, summary, advice, retry)
+
+
+def _advice_on_module(module: str, requirement: str) -> str:
+    if module.partition(".")[0] == "airflow":
+        return (
+            "A worker has no Airflow: take what the task needs as an argument, from get_context(), or from "
+            "WorkerConfig(connections=…, variables=…), and import airflow outside of what the task uses."
+        )
+    if not requirement:
+        return "Use a worker whose Python has it."
+    return (
+        f"Add a requirement to the task (requirements = [{requirement!r}]), "
+        "or use a worker whose Python has the package."
+    )
 
 
 def _wants_root(output: str) -> bool:

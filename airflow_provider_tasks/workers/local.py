@@ -19,11 +19,11 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_tasks.runtime import processes
+from airflow_provider_tasks.runtime import files, processes
 from airflow_provider_tasks.runtime.outcome import MalformedOutcomeError, Outcome, parse_outcome
 from airflow_provider_tasks.runtime.protocol import OUTCOME_LIMIT
 from airflow_provider_tasks.workers.archive import unpack
-from airflow_provider_tasks.workers.failures import ConfigurationError, KilledError, PayloadError
+from airflow_provider_tasks.workers.failures import ConfigurationError, KilledError, PayloadError, WorkerError
 from airflow_provider_tasks.workers.lines import LineSplitter
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ class LocalWorker:
         self._keep = keep
         self._cache = cache_folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._parent = os.getppid()
         self._requests = 0
+        self._ended = False
         self.folder = Path(tempfile.mkdtemp(prefix=f"airflow-worker-{self.name}-"))
 
     @property
@@ -107,16 +109,16 @@ class LocalWorker:
         import json
 
         begun = time.monotonic()
-        if self._process is None:
+        if self._process is None and not self._ended:
             self._start()
-        self._requests += 1
-        path = self.folder / f"request-{self._requests}"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            json.dump(request, file)
-        lines = LineSplitter()
         process = self._process
-        assert process is not None
-        assert process.stdin is not None
+        if process is None or process.stdin is None or self._ended:
+            self.kill()
+            raise KilledError("the worker was told to end before it ran the task")
+        self._requests += 1
+        path = str(self.folder / f"request-{self._requests}")
+        files.write(path, json.dumps(request).encode("ascii"))
+        lines = LineSplitter()
         with contextlib.suppress(BrokenPipeError, ValueError):
             process.stdin.write(os.fsencode(path) + b"\n")
             process.stdin.flush()
@@ -127,16 +129,21 @@ class LocalWorker:
             del last[:-20]
             on_output(text)
 
-        answered = self._follow(lambda data: [pass_on(line) for line in lines.feed(data)])
+        def split(data: bytes) -> None:
+            for line in lines.feed(data):
+                pass_on(line)
+
+        answered = self._follow(split)
         for line in lines.end():
             pass_on(line)
-        outcome_file = path.with_name(path.name + ".outcome")
-        if not answered or not outcome_file.exists():
-            raise self._died(last)
-        return _read(outcome_file, time.monotonic() - begun)
+        outcome = files.read(path + ".outcome", OUTCOME_LIMIT + 1) if answered else None
+        if outcome is None:
+            raise self._died(process, last)
+        return _read(outcome, time.monotonic() - begun)
 
     def kill(self) -> None:
-        """End every process of the worker."""
+        """End every process of the worker, which then takes no more requests."""
+        self._ended = True
         process = self._process
         if process is None:
             return
@@ -147,33 +154,28 @@ class LocalWorker:
             process.wait(_KILL_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(_KILL_SECONDS)
         if process.returncode != 0:
-            # The supervisor did not get to end its family.
-            for pid in processes.marked(MARK, self.name):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            # Whoever was to end the family did not get to it.
+            processes.kill_marked(MARK, self.name)
 
     def close(self) -> None:
         """End the worker; calling it twice is allowed."""
         self.kill()
         if self._process is not None:
-            for file in (self._output, self._control):
-                with contextlib.suppress(OSError):
-                    os.close(file)
             self._process = None
+            for file in (self._output, self._control):
+                os.close(file)
         if not self._keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            files.remove(str(self.folder))
 
     def _start(self) -> None:
-        archive = unpack(self._cache)
-        (self.folder / "task").mkdir()
-        self._output, output = os.pipe()
-        self._control, control = os.pipe()
-        self._parent = os.getppid()
-        argv = [self._python, "-I", "-S", str(archive), "serve", str(control), str(self.folder)]
+        entry = unpack(self._cache)
+        output_read, output = os.pipe()
+        control_read, control = os.pipe()
+        argv = [self._python, "-I", "-S", str(entry), "serve", str(control), str(self.folder)]
         try:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [*argv, "keep"] if self._keep else argv,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -183,9 +185,15 @@ class LocalWorker:
                 start_new_session=True,
                 pass_fds=(control,),
             )
+        except OSError as error:
+            os.close(output_read)
+            os.close(control_read)
+            raise _no_python(self._python, f"it can't be started: {error.strerror}") from error
         finally:
             os.close(output)
             os.close(control)
+        self._output, self._control = output_read, control_read
+        self._process = process
 
     def _follow(self, on_data: Callable[[bytes], object]) -> bool:
         """Pass on output until the supervisor answers (True) or is gone (False)."""
@@ -195,32 +203,45 @@ class LocalWorker:
             selector.register(self._control, selectors.EVENT_READ)
             answer: bytes | None = None
             while answer is None:
-                events = selector.select(1.0)
-                if not events and os.getppid() != self._parent:
+                if os.getppid() != self._parent:
                     # Airflow has lost sight of this task, and will run it again elsewhere.
                     raise KilledError("the process that watches this Airflow task is gone")
-                for key, _ in events:
+                for key, _ in selector.select(1.0):
                     if key.fd == self._control:
                         answer = os.read(self._control, 65_536)
-                    else:
-                        with contextlib.suppress(BlockingIOError):
-                            data = os.read(self._output, 2**18)
-                            if not data:
-                                selector.unregister(self._output)
-                            on_data(data)
+                    elif not self._pass_on(on_data):
+                        selector.unregister(self._output)
         # Everyone who could print has ended: what is in the pipe is all that there is.
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._output, 2**18):
-                on_data(data)
+        while self._pass_on(on_data):
+            pass
         return answer != b""
 
-    def _died(self, last: list[str]) -> KilledError:
-        assert self._process is not None
+    def _pass_on(self, on_data: Callable[[bytes], object]) -> bool:
+        """Pass on output that is there; whether there can be more."""
+        try:
+            data = os.read(self._output, 2**18)
+        except BlockingIOError:
+            return False
+        on_data(data)
+        return data != b""
+
+    def _died(self, process: subprocess.Popen[bytes], last: list[str]) -> WorkerError:
+        if self._ended:
+            return KilledError("the worker was told to end")
         self.kill()
-        code = self._process.returncode
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        code = process.returncode
         shown = "".join(f"\n    {line}" for line in last)
-        return KilledError(f"the worker ended with {how} before it reported an outcome{shown}")
+        if code < 0 or self._requests > 1:
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            return KilledError(f"the worker ended with {how} before it reported an outcome{shown}")
+        return _no_python(self._python, f"it ended with exit code {code} and reported nothing{shown}")
+
+
+def _no_python(python: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{python} can't be a worker's Python: {reason}",
+        "WorkerConfig(python=…) takes the path of a Python 3.9 or newer, or a command that is on the PATH.",
+    )
 
 
 def _find_python(python: str | None) -> str:
@@ -228,22 +249,15 @@ def _find_python(python: str | None) -> str:
         return sys.executable
     found = shutil.which(os.path.expanduser(python))
     if found is None:
-        raise ConfigurationError(
-            f"WorkerConfig(python={python!r}): there is no such program on this machine",
-            "Give the path of a Python, or a command that is on the PATH.",
-        )
+        raise _no_python(python, "there is no such program on this machine")
     return found
 
 
-def _read(path: Path, elapsed: float) -> Outcome:
+def _read(data: bytes, elapsed: float) -> Outcome:
     from dataclasses import replace
 
-    if path.stat().st_size > OUTCOME_LIMIT:
-        raise PayloadError(
-            f"the worker's outcome has {path.stat().st_size:,} bytes, expected at most {OUTCOME_LIMIT:,}"
-        )
     try:
-        outcome = parse_outcome(path.read_bytes())
+        outcome = parse_outcome(data)
     except MalformedOutcomeError as error:
         raise PayloadError(f"the worker's outcome can't be read: {error}") from error
     # What the worker did not account for went into starting its processes.

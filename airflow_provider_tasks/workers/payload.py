@@ -1,23 +1,18 @@
 """What goes to a worker: the callable and its arguments as one pickle, and the source that it needs.
 
 Code that the worker can't import goes by value: the DAG file, the modules of its bundle, ``__main__``, and what
-the user registered with ``cloudpickle.register_pickle_by_value``. Modules of the bundle that such code imports
-only while it runs go along as source.
+the user registered with ``cloudpickle.register_pickle_by_value``; see :mod:`airflow_provider_tasks.workers.bundle`.
 """
 
 from __future__ import annotations
 
 import base64
-import dis
+import importlib
 import io
 import linecache
-import os
 import pickle
 import sys
-import sysconfig
 import types
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -25,17 +20,16 @@ import cloudpickle
 from airflow_provider_tasks.runtime import protocol
 from airflow_provider_tasks.runtime.loading import itself
 from airflow_provider_tasks.runtime.values import Opaque
+from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.failures import PayloadError
 from airflow_provider_tasks.workers.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from airflow_provider_tasks.runtime.messages import ModuleSource, Request
+    from airflow_provider_tasks.runtime.messages import Request
 
-
-_PACKAGE = __name__.partition(".")[0]
-_STDLIB = tuple({sysconfig.get_path(name) + "/" for name in ("stdlib", "platstdlib")})
+__all__ = ["Bundle", "pack"]
 
 
 def pack(call: Any, args: Iterable[Any], kwargs: Mapping[str, Any], bundle: Bundle | None = None) -> Request:
@@ -54,129 +48,51 @@ def pack(call: Any, args: Iterable[Any], kwargs: Mapping[str, Any], bundle: Bund
         PayloadError: something can't be pickled (says what), or all of it is too large (says what is large).
 
     """
-    args, kwargs = list(args), dict(kwargs)
+    task = (call, list(args), dict(kwargs))
     bundle = bundle or Bundle.around(call if isinstance(call, types.FunctionType) else type(call))
-    with bundle.by_value():
-        packer = _Packer(io.BytesIO())
-        try:
-            packer.dump((call, args, kwargs))
-        except Exception as error:
-            raise _unpicklable(call, args, kwargs, error) from error
-        data = packer.file.getvalue()
-        if len(data) > protocol.REQUEST_LIMIT:
-            raise _too_large(call, args, kwargs, len(data))
+    packer = _dump(task, bundle)
+    modules = bundle.sources(packer.modules, packer.codes)
+    if modules:
+        packer = _dump(task, bundle, by_reference=modules)
     return {
         "version": protocol.VERSION,
         "python": "{}.{}".format(*sys.version_info[:2]),
-        "payload": base64.b64encode(data).decode("ascii"),
-        "modules": bundle.sources_of_imports(packer.codes),
+        "payload": base64.b64encode(packer.file.getvalue()).decode("ascii"),
+        "modules": modules,
         "sources": _sources(packer.codes),
     }
 
 
-class Bundle:
-    """The modules that a worker can't import.
-
-    Args:
-        roots: folders whose modules these are: the DAG bundle's.
-        modules: names of single modules: the DAG file's.
-
-    """
-
-    def __init__(self, roots: Iterable[Path], modules: Iterable[str]) -> None:
-        found = [Path(root).absolute() for root in roots]
-        self._roots = tuple(sorted({f"{path}/" for root in found for path in (root, root.resolve())}))
-        self._names = {name for name in modules if name in sys.modules}
-
-    def holds(self, module: types.ModuleType) -> bool:
-        """Whether ``module`` is one of them."""
-        if module.__name__ in self._names:
-            return True
-        file = getattr(module, "__file__", None) or ""
-        installed = "/site-packages/" in file or file.startswith(_STDLIB)
-        ours = module.__name__.partition(".")[0] == _PACKAGE
-        return bool(self._roots) and file.startswith(self._roots) and not installed and not ours
-
-    @classmethod
-    def around(cls, *objects: Any, file: str | None = None) -> Bundle:
-        """Return the bundle that ``objects`` (functions, classes) and the DAG ``file`` belong to.
-
-        Its roots are the folders on ``sys.path`` that hold them, as Airflow puts a bundle's there.
-        """
-        names = {getattr(obj, "__module__", None) or "" for obj in objects}
-        files = {getattr(sys.modules.get(name), "__file__", None) for name in names} | {file}
-        modules = {
-            name for name in names if "/site-packages/" not in _file(name) and not _file(name).startswith(_STDLIB)
-        }
-        roots = set()
-        for found in files:
-            if not found or "/site-packages/" in found or found.startswith(_STDLIB):
-                continue
-            folder = os.path.dirname(os.path.abspath(found))
-            roots.add(folder)
-            for entry in map(os.path.abspath, sys.path):
-                if entry != "/" and f"{folder}/".startswith(f"{entry}/"):
-                    roots.add(entry)
-        ours = {name for name in modules if name.partition(".")[0] == _PACKAGE}
-        return cls(map(Path, roots), modules - ours)
-
-    @contextmanager
-    def by_value(self) -> Iterator[None]:
-        """Let cloudpickle take them by value for as long as this lasts."""
-        registered = set(cloudpickle.list_registry_pickle_by_value())
-        mine = [
-            module
-            for name, module in sorted(sys.modules.items())
-            if name == getattr(module, "__name__", None) and name not in registered and self.holds(module)
-        ]
-        for module in mine:
-            cloudpickle.register_pickle_by_value(module)
+def _dump(task: _Call, bundle: Bundle, by_reference: Collection[str] = ()) -> _Packer:
+    with bundle.by_value(but=by_reference):
+        packer = _Packer(bundle)
         try:
-            yield
-        finally:
-            for module in mine:
-                cloudpickle.unregister_pickle_by_value(module)
-
-    def sources_of_imports(self, codes: Iterable[types.CodeType]) -> dict[str, ModuleSource]:
-        """Return the source of the bundle's modules that ``codes`` import when they run, and of what those import."""
-        found: dict[str, ModuleSource] = {}
-        pending = [name for code in codes for name in _imports(code)]
-        while pending:
-            name = pending.pop()
-            file = self._file_of(name)
-            if name in found or file is None:
-                continue
-            source = file.read_text(encoding="utf-8")
-            found[name] = {"source": source, "package": file.name == "__init__.py"}
-            pending.extend(_imports(compile(source, str(file), "exec")))
-            pending.extend(name.rpartition(".")[:1] if "." in name else ())
-        return dict(sorted(found.items()))
-
-    def _file_of(self, name: str) -> Path | None:
-        parts = name.split(".")
-        for root in self._roots:
-            for path in (Path(root, *parts[:-1], parts[-1] + ".py"), Path(root, *parts, "__init__.py")):
-                if name and path.is_file():
-                    return path
-        return None
-
-
-def _file(module: str) -> str:
-    return getattr(sys.modules.get(module), "__file__", None) or ""
+            packer.dump(task)
+        except Exception as error:
+            raise _unpicklable(task, bundle, error) from error
+        size = len(packer.file.getvalue())
+        if size > protocol.REQUEST_LIMIT:
+            raise _too_large(task, bundle, size)
+    return packer
 
 
 class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's pickler, for what Airflow's objects must not or need not travel as."""
 
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self.file = file
+    def __init__(self, bundle: Bundle) -> None:
+        self.file = io.BytesIO()
+        super().__init__(self.file)
+        self.bundle = bundle
         self.codes: list[types.CodeType] = []
+        self.modules: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is types.CodeType:
             self.codes.append(obj)
+        elif kind is types.ModuleType and self.bundle.sends_source_of(obj):
+            self.modules.add(obj.__name__)
+            return importlib.import_module, (obj.__name__,)
         elif kind is Opaque:
             return pickle.loads, (obj.pickled,)
         elif getattr(kind, "_airflow_is_task_decorator", False):
@@ -194,6 +110,9 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
         elif kind.__module__ == "airflow.sdk.execution_time.lazy_sequence":
             return list, (list(obj),)
         return super().reducer_override(obj)
+
+
+_Call = tuple[Any, list[Any], dict[str, Any]]
 
 
 def _is_airflow_only(kind: type) -> bool:
@@ -223,25 +142,6 @@ def _without_pendulum(obj: Any) -> Any:
     return obj
 
 
-def _imports(code: types.CodeType) -> Iterator[str]:
-    """Yield the absolute names of modules that ``code`` imports when it runs."""
-    instructions = list(dis.get_instructions(code))
-    for index, instruction in enumerate(instructions):
-        if instruction.opname != "IMPORT_NAME":
-            continue
-        name = str(instruction.argval)
-        yield name
-        # ``from package import module`` may name a module as well as anything else.
-        for follower in instructions[index + 1 :]:
-            if follower.opname == "IMPORT_FROM":
-                yield f"{name}.{follower.argval}"
-            elif not follower.opname.startswith("STORE_"):
-                break
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _imports(constant)
-
-
 def _sources(codes: Iterable[types.CodeType]) -> dict[str, str]:
     """Return the text of the files that ``codes`` come from, for tracebacks."""
     files = sorted({code.co_filename for code in codes})
@@ -249,28 +149,42 @@ def _sources(codes: Iterable[types.CodeType]) -> dict[str, str]:
     return {file: text for file, text in texts if 0 < len(text) < 2**20}
 
 
-def _size(value: Any) -> int:
-    packer = _Packer(io.BytesIO())
+def _size(value: Any, bundle: Bundle) -> int:
+    packer = _Packer(bundle)
     packer.dump(value)
     return len(packer.file.getvalue())
 
 
-def _parts(call: Any, args: list[Any], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _parts(task: _Call) -> list[tuple[str, Any]]:
     """Name what travels, piece by piece, in words of the user's code."""
-    for index, value in enumerate(args):
-        yield f"argument {index}", value
-    for name, value in kwargs.items():
-        yield f"argument {name!r}", value
+    call, args, kwargs = task
+    parts = [(f"argument {index}", value) for index, value in enumerate(args)]
+    parts += [(f"argument {name!r}", value) for name, value in kwargs.items()]
     if isinstance(call, types.FunctionType):
-        names = {name for code in _nested(call.__code__) for name in code.co_names}
-        for name in sorted(names & call.__globals__.keys()):
-            yield f"global {name!r} of {call.__qualname__}", call.__globals__[name]
-        for name, cell in zip(call.__code__.co_freevars, call.__closure__ or (), strict=True):
-            yield f"variable {name!r} around {call.__qualname__}", cell.cell_contents
-    else:
-        for name, value in getattr(call, "__dict__", {}).items():
-            yield f"{type(call).__qualname__}.{name}", value
-        yield f"class {type(call).__qualname__}", type(call)
+        return [*parts, *_inside("", call)]
+    kind = type(call)
+    parts += [(f"{kind.__qualname__}.{name}", value) for name, value in getattr(call, "__dict__", {}).items()]
+    return [*parts, (f"class {kind.__qualname__}", kind)]
+
+
+def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Name what ``value``, which is at ``path``, consists of."""
+    if isinstance(value, types.FunctionType):
+        names = {name for code in _nested(value.__code__) for name in code.co_names}
+        for name in sorted(names & value.__globals__.keys()):
+            yield f"global {name!r} of {value.__qualname__}", value.__globals__[name]
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            yield f"variable {name!r} around {value.__qualname__}", cell.cell_contents
+        yield from ((f"default of {value.__qualname__}", default) for default in value.__defaults__ or ())
+    elif isinstance(value, dict):
+        yield from ((f"{path}[{key!r}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"{path}[{index}]", item) for index, item in enumerate(value))
+    elif isinstance(value, type):
+        members = {name: item for name, item in vars(value).items() if name not in ("__dict__", "__weakref__")}
+        yield from ((f"{value.__qualname__}.{name}", item) for name, item in members.items())
+    elif not isinstance(value, types.ModuleType):
+        yield from ((f"{path}.{name}", item) for name, item in getattr(value, "__dict__", {}).items())
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -280,40 +194,34 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _nested(constant)
 
 
-def _unpicklable(call: Any, args: list[Any], kwargs: dict[str, Any], error: Exception) -> PayloadError:
-    for name, value in _parts(call, args, kwargs):
+def _unpicklable(task: _Call, bundle: Bundle, error: Exception) -> PayloadError:
+    found = _culprit(_parts(task), bundle, set())
+    if found is None:
+        return PayloadError(f"the task can't go to a worker: {error}", retry=False)
+    path, culprit, reason = found
+    kind = type(culprit)
+    return PayloadError(
+        f"{path} can't go to a worker: a {kind.__module__}.{kind.__qualname__} can't be pickled ({reason})",
+        "Make it inside the task, or pass what it is made of.",
+        retry=False,
+    )
+
+
+def _culprit(parts: Iterable[tuple[str, Any]], bundle: Bundle, seen: set[int]) -> tuple[str, Any, Exception] | None:
+    """Find the innermost of ``parts``, and of what they consist of, that can't be pickled."""
+    for path, value in parts:
+        if id(value) in seen:
+            continue
         try:
-            _size(value)
-        except Exception as cause:
-            path, culprit, reason = _smallest(name, value, cause)
-            kind = type(culprit)
-            return PayloadError(
-                f"{path} can't go to a worker: a {kind.__module__}.{kind.__qualname__} can't be pickled ({reason})",
-                "Make it inside the task, or pass what it is made of.",
-                retry=False,
-            )
-    return PayloadError(f"the task can't go to a worker: {error}", retry=False)
+            _size(value, bundle)
+        except Exception as error:
+            seen.add(id(value))
+            return _culprit(_inside(path, value), bundle, seen) or (path, value, error)
+    return None
 
 
-def _smallest(path: str, value: Any, error: Exception) -> tuple[str, Any, Exception]:
-    """Find the innermost part of ``value`` that can't be pickled."""
-    if isinstance(value, dict):
-        parts = [(f"{path}[{key!r}]", item) for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        parts = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    else:
-        parts = [(f"{path}.{key}", item) for key, item in getattr(value, "__dict__", {}).items()]
-        parts = [] if isinstance(value, (type, types.ModuleType, types.FunctionType)) else parts
-    for inner_path, inner in parts:
-        try:
-            _size(inner)
-        except Exception as cause:
-            return _smallest(inner_path, inner, cause)
-    return path, value, error
-
-
-def _too_large(call: Any, args: list[Any], kwargs: dict[str, Any], size: int) -> PayloadError:
-    sizes = sorted(((_size(value), name) for name, value in _parts(call, args, kwargs)), reverse=True)
+def _too_large(task: _Call, bundle: Bundle, size: int) -> PayloadError:
+    sizes = sorted(((_size(value, bundle), name) for name, value in _parts(task)), reverse=True)
     largest = ", ".join(f"{name} {format_bytes(part)}" for part, name in sizes[:3])
     return PayloadError(
         f"the task and its arguments take {format_bytes(size)}, "

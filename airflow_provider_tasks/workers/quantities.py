@@ -22,7 +22,7 @@ def parse_quantity(text: str | float) -> float:
     ...
     ValueError: '4 GB' is no quantity, expected a number with one of m, k, M, G, T, P, Ki, Mi, Gi, Ti, Pi, as '512Mi'
 
-    """  # noqa: E501 - the message is one line
+    """
     if isinstance(text, (int, float)) and not isinstance(text, bool) and text >= 0:
         return float(text)
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None

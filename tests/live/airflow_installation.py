@@ -17,6 +17,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,7 +120,7 @@ class AirflowInstallation(RestApi):
 
     # --- starting and stopping -------------------------------------------------------------------
 
-    def start(self, timeout: float = 120) -> None:
+    def start(self, timeout: float = 240) -> None:
         """Start everything and return when all components are healthy.
 
         Raises:
@@ -149,24 +150,14 @@ class AirflowInstallation(RestApi):
     def stop(self) -> None:
         """End everything that was started, running tasks too. A second call does nothing."""
         self.close()
-        doomed: list[psutil.Process] = []
-        for process in self._running.values():
-            doomed += processes.with_descendants(process.pid)
-        for process in self._running.values():
-            process.send_signal(signal.SIGTERM)
-        # Enough for all of them, unless a task is running: the scheduler would wait for its end.
-        processes.wait_until_gone(doomed, 3)
-        # Orphans too: whatever still has this home in its environment.
-        doomed += processes.with_environment("AIRFLOW_HOME", str(self.home))
-        processes.kill(doomed)
-        for process in self._running.values():
-            process.wait()
-        self._running.clear()
-        if self._postgres:
-            self._postgres.stop()
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        try:
+            self._stop_processes()
+        finally:
+            if self._postgres:
+                self._postgres.stop()
+            if self._lock:
+                self._lock.close()
+                self._lock = None
 
     def __enter__(self) -> AirflowInstallation:
         self.start()
@@ -175,7 +166,7 @@ class AirflowInstallation(RestApi):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start_component(self, component: Component, timeout: float = 60) -> None:
+    def start_component(self, component: Component, timeout: float = 120) -> None:
         """Start one component again after ``kill_component`` and wait until it is healthy."""
         self._launch(component)
         self._wait_until_healthy([component], timeout)
@@ -216,7 +207,7 @@ class AirflowInstallation(RestApi):
 
         Airflow puts the task instance's id into the title of both.
         """
-        return processes.with_word_in_title(self.task_instance(dag_id, run_id, task_id, map_index)["id"])
+        return _workers_of(self.task_instance(dag_id, run_id, task_id, map_index)["id"])
 
     def kill_worker(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, only_supervisor: bool = False
@@ -232,25 +223,19 @@ class AirflowInstallation(RestApi):
             state = self.task_instance(dag_id, run_id, task_id, map_index)["state"]
             raise LookupError(f"no process runs task {task_id} of {dag_id}: its state is {state}")
         if only_supervisor:
-            found = [process for process in found if process.ppid() == self._running["scheduler"].pid]
+            executor = psutil.Process(self._running["scheduler"].pid).children()
+            found = [process for process in found if process in executor]
         processes.kill(found)
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """Give the log of a try as text; of a task that has ended, the whole of it."""
         task_instance = self.task_instance(dag_id, run_id, task_id, map_index)
+        deadline = processes.Deadline(10)
         if task_instance["state"] in FINISHED_TASK:
             # A task's state is known before its supervisor has written the last lines.
-            processes.wait_until_gone(self._supervised(task_instance["id"]), 10)
+            while _workers_of(task_instance["id"]) and not deadline.passed:
+                time.sleep(0.05)
         return super().log(dag_id, run_id, task_id, try_number, map_index)
-
-    def _supervised(self, task_instance_id: str) -> list[psutil.Process]:
-        # The task runner ends; the executor's process lives on and takes the next task.
-        scheduler = self._running.get("scheduler")
-        return [
-            process
-            for process in processes.with_word_in_title(task_instance_id)
-            if scheduler is None or process.ppid() != scheduler.pid
-        ]
 
     # --- helpers ---------------------------------------------------------------------------------
 
@@ -285,6 +270,7 @@ class AirflowInstallation(RestApi):
                 "base_url": self.url,
                 "secret_key": self._secrets["secret_key"],
             },
+            "worker_tasks": {"cache_folder": str(self.home / "cache")},
             "api_auth": {"jwt_secret": self._secrets["jwt_secret"]},
             "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
             "logging": {
@@ -320,6 +306,21 @@ class AirflowInstallation(RestApi):
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "127.0.0.1,localhost",
         }
+
+    def _stop_processes(self) -> None:
+        doomed: list[psutil.Process] = []
+        for process in self._running.values():
+            doomed += processes.with_descendants(process.pid)
+        for process in self._running.values():
+            process.send_signal(signal.SIGTERM)
+        # Enough for all of them, unless a task is running: the scheduler would wait for its end.
+        processes.wait_until_gone(doomed, 3)
+        # Orphans too: whatever still has this home in its environment.
+        doomed += processes.with_environment("AIRFLOW_HOME", str(self.home))
+        processes.kill(doomed)
+        for process in self._running.values():
+            process.wait()
+        self._running.clear()
 
     def _migrate(self) -> None:
         log_path = self.home / "processes" / "db-migrate.log"
@@ -372,6 +373,10 @@ class AirflowInstallation(RestApi):
         if component in waiting_for:
             waiting_for.remove(component)
             self._progress(f"  {component} is up")
+
+
+def _workers_of(task_instance_id: str) -> list[psutil.Process]:
+    return processes.with_title("airflow worker", task_instance_id)
 
 
 def _kept_secrets(home: Path) -> dict[str, str]:

@@ -63,9 +63,11 @@ def demo() -> int:
         run_id = airflow.trigger(DAG_ID)
         state = _follow(airflow, run_id, say)
         report = _report(airflow, run_id, state)
+        failures = _failures(airflow, run_id)
         say("Stopping Airflow")
     print(report)
     if state != "success":
+        print(failures)
         print(f"\nThe run did not succeed. The logs of its tasks are in {HOME / 'logs' / f'dag_id={DAG_ID}'}.")
         return 1
     print(
@@ -122,8 +124,19 @@ def _report(airflow: AirflowInstallation, run_id: str, state: str) -> str:
         total = sum(spent.values()) or 1.0
         for phase, seconds in spent.items():
             share = seconds / total
-            lines.append(f"  {phase:<12} {_seconds(seconds):>8}  {share:4.0%}  {'#' * round(30 * share)}")
+            lines.append(f"  {phase:<12} {_seconds(seconds):>8}  {share:4.0%}  {'#' * round(30 * share)}".rstrip())
     return "\n".join(lines)
+
+
+def _failures(airflow: AirflowInstallation, run_id: str) -> str:
+    """Give the end of the log of each failed task, where the cause is named."""
+    shown = []
+    for ti in airflow.task_instances(DAG_ID, run_id):
+        if ti["state"] == "failed":
+            log = airflow.log(DAG_ID, run_id, ti["task_id"], ti["try_number"], ti["map_index"])
+            lines = [line for line in log.splitlines() if "::group::" not in line and "::endgroup::" not in line]
+            shown.append("\n  ".join([f"\n{_task_name(ti)}:", *lines[-4:]]))
+    return "\n".join(shown)
 
 
 def _xcom(airflow: AirflowInstallation, ti: Json, run_id: str, key: str) -> Json:

@@ -51,15 +51,16 @@ def with_environment(name: str, value: str) -> Iterator[psutil.Process]:
             continue
 
 
-def with_word_in_title(word: str) -> list[psutil.Process]:
-    """Give the processes that have this word in their title (or command line)."""
+def with_title(start: str, word: str) -> list[psutil.Process]:
+    """Give the processes whose title (or command line) starts like this and has the word in it."""
     found = []
     for process in psutil.process_iter():
         try:
-            if word in " ".join(process.cmdline()).split():
-                found.append(process)
+            title = " ".join(process.cmdline())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
+        if title.startswith(start) and word in title.split():
+            found.append(process)
     return found
 
 
@@ -87,7 +88,7 @@ def wait_until_gone(processes: Iterable[psutil.Process], timeout: float) -> list
 def _is_alive(process: psutil.Process) -> bool:
     # One that ended may stay a zombie for good: not every container's first process reaps orphans.
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

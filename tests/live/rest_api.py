@@ -353,7 +353,24 @@ def _as_datetime(day: date) -> datetime:
     return datetime.combine(day, clock_time(), tzinfo=UTC)
 
 
-_LOG_COLUMNS = frozenset({"timestamp", "event", "level", "logger", "filename", "lineno", "error_detail"})
+# Of the fields of an event, those that say where it comes from: the same in each line, or of no use to a test.
+_LOG_COLUMNS = frozenset(
+    {
+        "timestamp",
+        "event",
+        "level",
+        "logger",
+        "filename",
+        "lineno",
+        "error_detail",
+        "dag_id",
+        "run_id",
+        "task_id",
+        "ti_id",
+        "map_index",
+        "try_number",
+    }
+)
 
 
 def _log_line(entry: Json) -> str:
@@ -361,7 +378,7 @@ def _log_line(entry: Json) -> str:
         return entry
     line = f"[{entry['level']}] {entry['event']}" if entry.get("level") else str(entry["event"])
     line += "".join(f" {key}={entry[key]!r}" for key in sorted(entry.keys() - _LOG_COLUMNS))
-    for error in entry.get("error_detail") or []:
+    for error in reversed(entry.get("error_detail") or []):  # what it came from first, as Python does
         for frame in error.get("frames") or []:
             line += f"\n  File {frame.get('filename')}, line {frame.get('lineno')}, in {frame.get('name')}"
         line += f"\n{error['exc_type']}: {error['exc_value']}"

@@ -1,0 +1,104 @@
+"""DAG files parsed and run by Airflow itself, in this process; ``tests/live`` has the whole installation."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def metadata_database() -> None:
+    """Make the metadata database that tasks run against."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def dags_folder() -> Iterator[Path]:
+    """Give the DAGs folder, empty."""
+    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    yield folder
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+@dataclass
+class Parsed:
+    """What came of a DAG file."""
+
+    dags: dict[str, Any]
+    error: str
+
+    @property
+    def dag(self) -> Any:
+        assert not self.error, self.error
+        (found,) = self.dags.values()
+        return found
+
+
+PREAMBLE = """
+from airflow.sdk import dag, task, DAG
+from airflow_provider_tasks import *
+from airflow_provider_tasks.operators import TaskOperator
+"""
+
+
+@pytest.fixture
+def parse(dags_folder: Path) -> Callable[..., Parsed]:
+    """Parse the text of a DAG file as Airflow does; ``PREAMBLE`` is put before it."""
+
+    def parse(text: str, name: str = "dag_file.py") -> Parsed:
+        from airflow.dag_processing.dagbag import DagBag
+
+        path = dags_folder / name
+        path.write_text(PREAMBLE + textwrap.dedent(text))
+        bag = DagBag(str(path))
+        return Parsed(bag.dags, "\n".join(bag.import_errors.values()))
+
+    return parse
+
+
+class Run:
+    """A DAG run that has ended."""
+
+    def __init__(self, dag_run: Any) -> None:
+        self._run = dag_run
+        self.states = {
+            (ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"): str(ti.state)
+            for ti in dag_run.get_task_instances()
+        }
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """Return an XCom as a downstream task gets it."""
+        from airflow.models.xcom import XComModel
+        from airflow.sdk.serde import deserialize
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            found = (
+                session.query(XComModel)
+                .filter_by(
+                    dag_id=self._run.dag_id, run_id=self._run.run_id, task_id=task_id, key=key, map_index=map_index
+                )
+                .one_or_none()
+            )
+        assert found is not None, f"no XCom {key!r} of {task_id}; states: {self.states}"
+        return deserialize(XComModel.deserialize_value(found))
+
+
+@pytest.fixture
+def run(parse: Callable[..., Parsed], metadata_database: None) -> Callable[..., Run]:
+    """Run the one DAG of a file's text to its end."""
+
+    def run(text: str, conf: dict[str, Any] | None = None, **options: Any) -> Run:
+        return Run(parse(text).dag.test(run_conf=conf, **options))
+
+    return run

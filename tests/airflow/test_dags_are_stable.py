@@ -1,0 +1,138 @@
+"""Parsing the same file twice gives the same DAG; another DAG version appears exactly when what would run changes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+HASH = """
+import sys
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.serialization.serialized_objects import DagSerialization
+bag = DagBag(sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+for dag_id, dag in sorted(bag.dags.items()):
+    print("HASH", dag_id, SerializedDagModel.hash(DagSerialization.to_dict(dag)))
+"""
+
+DAG_FILE = """
+from airflow.sdk import DAG, task
+from airflow_provider_tasks import *
+from airflow_provider_tasks.operators import TaskOperator
+
+NAMES = {"a", "b", "c", "d", "e"}
+LIMIT = 3
+
+def helper(x):
+    # a remark
+    return x in {"k", "l", "m", "n"} and LIMIT
+
+class Base(Task):
+    level = 1
+
+class Ping(Base):
+    requirements = ["true"]
+    def __init__(self, address, tags=frozenset({"x", "y", "z"})):
+        self.address, self.tags = address, tags
+    def run(self):
+        return helper(self.address), NAMES
+
+class Dispatcher(TaskDispatcher):
+    def dispatch(self, node):
+        return Ping(node["ipv4"])
+
+EDGE = Node("edge", {"ipv4": "10.0.0.1", "b": 1, "a": [1, 2]})
+CORE = Node("core", {"ipv4": "10.0.0.2"})
+
+def make(n):
+    @task.worker(task_id=f"closure_{n}")
+    def closure():
+        return [n, (lambda x: x + 1)(n)]
+    return closure
+
+@task.worker(node=EDGE, worker_config=WorkerConfig(env_variables={"B": "1", "A": "2"}))
+def count(path, unit="lines"):
+    return helper(path)
+
+with DAG("stable"):
+    TaskOperator(task_id="instance", task=Ping("a"), node=EDGE)
+    TaskOperator(task_id="put_off", task=Ping, task_kwargs={"address": "{{ ds }}"})
+    TaskOperator(task_id="dispatched", task=Dispatcher(), node=CORE)
+    TaskOperator.partial(task_id="mapped", task=Dispatcher()).expand(node=[EDGE, CORE])
+    TaskOperator.partial(task_id="mapped_class", task=Ping, node=EDGE).expand(task_kwargs=[{"address": "x"}])
+    TaskOperator.partial(task_id="mapped_tasks").expand(task=[Ping("a"), Ping("b")])
+    task.worker(Ping).expand(address=["a", "b"])
+    count("a")
+    count.partial(unit="words").expand(path=["a", "b"])
+    make(1)()
+    make(2)()
+"""
+
+
+def hashes(path: Path, seed: int | str = 0) -> str:
+    env = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    done = subprocess.run([sys.executable, "-c", HASH, path], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return "\n".join(line for line in done.stdout.splitlines() if line.startswith("HASH "))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    """One file for all tests: where it lies may count."""
+    return tmp_path_factory.mktemp("dags") / "stable.py"
+
+
+@pytest.fixture(scope="module")
+def original(path) -> str:
+    """The hash of the file that twenty processes with other hash seeds agree on."""
+    path.write_text(DAG_FILE)
+    with ThreadPoolExecutor(2) as pool:
+        found = set(pool.map(lambda seed: hashes(path, seed), range(1, 21)))
+    assert len(found) == 1
+    return found.pop()
+
+
+def test_twenty_processes_with_other_hash_seeds_agree(original):
+    assert original.startswith("HASH stable ")
+
+
+def test_the_examples_are_stable():
+    folder = REPOSITORY / "dags_examples"
+    assert hashes(folder, 1) == hashes(folder, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("return helper(self.address), NAMES", "return NAMES, helper(self.address)", id="body of run"),
+        pytest.param("return helper(path)", "return [helper(path)]", id="body of a function"),
+        pytest.param('{"k", "l", "m", "n"}', '{"k", "l", "m"}', id="helper"),
+        pytest.param("LIMIT = 3", "LIMIT = 4", id="global of a helper"),
+        pytest.param("level = 1", "level = 2", id="attribute of a base class"),
+        pytest.param('requirements = ["true"]', 'requirements = ["false"]', id="requirement"),
+        pytest.param("lambda x: x + 1", "lambda x: x + 2", id="lambda in a closure"),
+        pytest.param("make(2)()", "make(3)()", id="value of a closure"),
+        pytest.param('"ipv4": "10.0.0.2"', '"ipv4": "10.0.0.3"', id="node"),
+        pytest.param('"B": "1"', '"B": "3"', id="worker"),
+        pytest.param('task=Ping("a")', 'task=Ping("aa")', id="argument"),
+        pytest.param('unit="lines"', 'unit="bytes"', id="default of a parameter"),
+        pytest.param('[Ping("a"), Ping("b")]', '[Ping("a"), Ping("c")]', id="argument of a mapped task"),
+    ],
+)
+def test_a_change_of_what_runs_changes_the_dag(path, original, before, after):
+    assert before in DAG_FILE
+    path.write_text(DAG_FILE.replace(before, after, 1))
+    assert hashes(path) != original
+
+
+def test_a_remark_does_not_change_the_dag(path, original):
+    path.write_text(DAG_FILE.replace("# a remark", "# another\n    # and one more"))
+    assert hashes(path) == original

@@ -1,0 +1,82 @@
+"""Each example DAG does what its text says, run by Airflow itself."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.airflow.conftest import Run
+
+EXAMPLES = Path(__file__).parents[2] / "dags_examples"
+
+
+@pytest.fixture
+def run_example(dags_folder, metadata_database):
+    """Run the example of a name to its end."""
+
+    def run(name: str, **options) -> Run:
+        from airflow.dag_processing.dagbag import DagBag
+
+        shutil.copy(EXAMPLES / f"{name}.py", dags_folder)
+        bag = DagBag(str(dags_folder / f"{name}.py"))
+        assert not bag.import_errors
+        return Run(bag.dags[name].test(**options))
+
+    return run
+
+
+def test_first_task(run_example):
+    run = run_example("example_first_task")
+    assert set(run.states.values()) == {"success"}
+    assert run.xcom("primes")[:4] == [2, 3, 5, 7]
+    assert run.xcom("Total") == sum(run.xcom("primes"))
+    assert run.xcom("greeting").startswith("hello from Python 3.")
+    assert run.xcom("Total", key="outcome")["implementation"] == "Total"
+
+
+def test_dispatch(run_example):
+    run = run_example("example_dispatch")
+    assert set(run.states.values()) == {"success"}
+    implementations = {
+        name: run.xcom(f"disk_{name}", key="outcome")["implementation"] for name in ("rack-1", "rack-2", "office-1")
+    }
+    assert implementations == {"rack-1": "DiskOnLinux", "rack-2": "DiskOnLinux", "office-1": "DiskOnWindows"}
+    assert 0 < run.xcom("fullest") <= 100
+
+
+def test_dispatch_by_address(run_example):
+    run = run_example("example_dispatch_by_address")
+    assert run.xcom("measure_campus") == "10.20.0.7 directly"
+    assert run.xcom("measure_lab") == "192.168.4.2 directly"
+    assert run.xcom("measure_exchange") == "198.51.100.9 through gateway-1"
+
+
+def test_results(run_example):
+    run = run_example("example_results")
+    assert run.states["nothing_to_do"] == "skipped"
+    assert run.xcom("a_success") == 6
+    assert run.xcom("summary") == ["Failure: 6 rows are too few", "Failure: integer division or modulo by zero"]
+
+
+def test_requirements(run_example):
+    run = run_example("example_requirements")
+    assert run.xcom("table").splitlines()[1] == "ping   3"
+    assert (run.xcom("one_file"), run.xcom("two_files")) == (1, 2)
+
+
+def test_mapping(run_example):
+    run = run_example("example_mapping")
+    assert run.xcom("total") == ["1 words", "2 words", "3 words"]
+    assert run.xcom("Shout", map_index=1) == "TWO WORDS"
+    assert [run.xcom("names", map_index=index) for index in (0, 1)] == ["oslo", "lima"]
+
+
+def test_parameters(run_example):
+    day = datetime.datetime(2026, 3, 4, tzinfo=datetime.UTC)
+    run = run_example("example_parameters", logical_date=day, run_conf={"host": "example.test", "count": 2})
+    assert run.xcom("report") == "2026-03-04: 2 x example.test"
+    assert run.xcom("interval")["ds"] == "2026-03-04"
+    assert run.xcom("interval")["start"] is not None

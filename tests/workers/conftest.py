@@ -1,0 +1,79 @@
+"""The contract of a worker, whatever it runs on: `worker` is one of each backend, in turn."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from airflow_provider_tasks.runtime import values
+from airflow_provider_tasks.runtime.outcome import Outcome
+from airflow_provider_tasks.workers.base import WorkerBackend
+from airflow_provider_tasks.workers.local import LocalWorker, setup_environment
+from airflow_provider_tasks.workers.payload import pack
+
+AT_MOST = 60
+"""Seconds after which a task that should have ended is taken for one that hangs."""
+
+BACKENDS: dict[str, Callable[..., WorkerBackend]] = {"local": LocalWorker}
+"""What makes a worker of each backend, of `cache_folder`, `python` and `keep`."""
+
+OpenWorker = Callable[..., WorkerBackend]
+
+
+class Ran(NamedTuple):
+    outcome: Outcome
+    lines: list[str]
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python of this version that has nothing installed."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    return str(folder / "bin" / "python")
+
+
+@pytest.fixture(params=BACKENDS)
+def open_worker(request: pytest.FixtureRequest, cache_folder: Path) -> Iterator[OpenWorker]:
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(
+            BACKENDS[request.param](**{"cache_folder": cache_folder, **options})
+        )
+
+
+@pytest.fixture
+def worker(open_worker: OpenWorker) -> WorkerBackend:
+    return open_worker()
+
+
+@pytest.fixture
+def run(worker: WorkerBackend) -> Callable[..., Ran]:
+    return lambda call, *args, **parts: run_in(worker, call, *args, **parts)
+
+
+def run_in(worker: WorkerBackend, call: Any, *args: Any, kwargs: Any = (), **parts: Any) -> Ran:
+    """Run `call(*args, **kwargs)` in `worker`; `parts` are further parts of the request."""
+    return send(worker, pack(call, args, dict(kwargs)), **parts)
+
+
+def send(worker: WorkerBackend, request: Any, **parts: Any) -> Ran:
+    request.setdefault("environment", {"variables": {}, "requirements": []})
+    request["limits"] = {"memory": None, "time": AT_MOST, **parts.pop("limits", {})}
+    request["context"] = values.encode(parts.pop("context", {}))
+    if "environment" in parts:
+        parts["environment"] = {"setup_variables": setup_environment(os.environ), **parts["environment"]}
+    lines: list[str] = []
+    outcome = worker.run({**request, **parts}, lines.append)
+    return Ran(outcome, lines)

@@ -1,0 +1,60 @@
+"""A worker takes one request after another, whatever came of those before."""
+
+from __future__ import annotations
+
+import os
+
+from airflow_provider_tasks.workers.payload import pack
+
+from .conftest import run_in, send
+
+
+def test_requests_run_one_after_another_in_processes_of_their_own(worker):
+    request = pack(os.getpid, (), {})
+    pids = [send(worker, dict(request)).outcome.result for _ in range(20)]
+    assert len(set(pids)) == 20
+
+
+def test_requests_share_the_folder(worker):
+    run_in(worker, lambda: open("left_behind", "w").close())
+    assert run_in(worker, os.listdir).outcome.result == ["left_behind"]
+
+
+def test_a_request_after_one_that_failed_runs(worker):
+    def raises():
+        raise ValueError
+
+    for bad, limits in [(raises, {}), (lambda: os._exit(3), {}), (lambda: os.kill(os.getpid(), 9), {}),
+                        (lambda: __import__("signal").pause(), {"time": 0.5}),
+                        (lambda: [b"x" * 2**20 for _ in range(2000)], {"memory": 100 * 2**20})]:  # fmt: skip
+        assert run_in(worker, bad, limits=limits).outcome.status == "failure"
+        ran = run_in(worker, lambda: print("next") or 1)
+        assert (ran.outcome.result, ran.lines) == (1, ["next"])
+
+
+def test_a_request_after_one_whose_environment_failed_runs(worker):
+    outcome = run_in(worker, print, environment={"requirements": ["exit 4"]}).outcome
+    assert (outcome.category, outcome.detail["exit_code"]) == ("environment", "4")
+    assert run_in(worker, lambda: 1).outcome.result == 1
+
+
+def test_variables_and_context_are_of_one_request_alone(worker):
+    def sees():
+        from airflow_provider_tasks import get_context
+
+        return os.environ.get("GIVEN"), get_context()
+
+    environment = {"variables": {"GIVEN": "yes"}}
+    assert run_in(worker, sees, environment=environment, context={"ds": "x"}).outcome.result == ("yes", {"ds": "x"})
+    assert run_in(worker, sees).outcome.result == (None, {})
+
+
+def test_a_worker_that_was_told_to_end_takes_no_more(worker):
+    import pytest
+
+    from airflow_provider_tasks.workers.failures import KilledError
+
+    assert run_in(worker, lambda: 1).outcome.result == 1
+    worker.kill()
+    with pytest.raises(KilledError, match="the worker was told to end before it ran the task"):
+        run_in(worker, lambda: 1)
