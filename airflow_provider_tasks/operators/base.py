@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_tasks.model.node import Node
+from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.digest import Digest
 
@@ -171,7 +172,6 @@ class WorkerOperator(BaseOperator):
 
     def _finish(self, outcome: Outcome) -> Any:
         from airflow_provider_tasks.operators.outcomes import to_error, traceback_lines
-        from airflow_provider_tasks.operators.xcom import to_xcom
 
         if outcome.status == "skipped":
             raise AirflowSkipException(outcome.message)

@@ -34,9 +34,12 @@ def read(path: str, limit: int) -> bytes | None:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(number)
+        return None
     with open(number, "rb") as file:
-        about = os.fstat(number)
-        return file.read(min(limit, about.st_size)) if stat.S_ISREG(about.st_mode) else None
+        return file.read(min(limit, about.st_size))
 
 
 def make_empty(folder: str) -> None:

@@ -28,7 +28,14 @@ _DTYPE = re.compile(
 _FREQUENCY = re.compile(r"[A-Za-z0-9:-]{1,32}")
 _MAX_EMPTY_ITEM = 1 << 20
 """numpy allocates one item for an empty array, of any size that its dtype claims."""
-_PLAIN_ADVICE = {"numpy": "array.tolist()", "pandas": "frame.to_dict('records')"}
+_ADVICE = {
+    "numpy.ndarray": "array.tolist()",
+    "numpy.scalar": "number.item()",
+    "pandas.DataFrame": "frame.to_dict('records')",
+    "pandas.Series": "series.to_dict()",
+    "pandas.NaT": "None",
+    "pandas.NA": "None",
+}
 
 
 def encode(encoder: Encoder, value: Any) -> Json:
@@ -73,7 +80,7 @@ def decode(decoder: Decoder, structure: dict[str, Any]) -> Any:
     except Exception as error:
         raise Refused(
             f"is a {structure[TAG]}, and {library} can't be imported by the Python of {sys.prefix} ({error}). Install "
-            f"{library} there, or let the task return plain data, like {_PLAIN_ADVICE[library]}"
+            f"{library} there, or let the task return plain data, like {_ADVICE[structure[TAG]]}"
         ) from error
     if name == "ndarray":
         return _decode_array(decoder, structure)

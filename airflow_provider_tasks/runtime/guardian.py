@@ -5,6 +5,7 @@ It does nothing but wait, so that nothing can go wrong in it, and it never reads
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -30,7 +31,8 @@ def guard(folder: str, *, keep: bool) -> None:
         if not keep:
             files.remove(folder)
         if os.WIFSIGNALED(status):
-            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+            with contextlib.suppress(OSError):  # SIGKILL is nobody's to set
+                signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
             os.kill(os.getpid(), os.WTERMSIG(status))
         os._exit(os.WEXITSTATUS(status))
     finally:

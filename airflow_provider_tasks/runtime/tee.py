@@ -27,21 +27,22 @@ class Tee:
         """Return the files that must be readable, and those that must be writable, before :meth:`step` has work."""
         return ([], [1]) if self._held else ([self._read], [])
 
-    def step(self) -> None:
-        """Pass on a little, as far as that goes without waiting."""
-        if not self._held:
+    def step(self) -> bool:
+        """Pass on a little, as far as that goes without waiting; whether there was something."""
+        readable, writable, _ = select.select(*self.waits_for(), [], 0)
+        if readable:
             self._held = os.read(self._read, _CHUNK)
             self.tail += self._held
             del self.tail[:-TAIL]
-        elif select.select([], [1], [], 0)[1]:
+        if writable:
             self._held = self._held[os.write(1, self._held) :]
+        return bool(readable or writable)
 
     def drain(self) -> None:
-        """Pass on all that is there."""
-        while self._held or select.select([self._read], [], [], 0)[0]:
-            readable, writable = self.waits_for()
-            select.select(readable, writable, [])
-            self.step()
+        """Pass on all that is there, however long the log's reader takes."""
+        while self.step() or self._held:
+            if self._held:
+                select.select([], [1], [])
 
     def close(self) -> None:
         """Close the pipe."""

@@ -43,6 +43,8 @@ def _members() -> Iterator[tuple[str, Path]]:
     """Name in the archive and file on this machine of each module, in a fixed order."""
     package = Path(__file__).parent.parent
     yield "airflow_provider_tasks/__init__.py", package / "__init__.py"
+    # In a worker that happens to have Airflow, Airflow looks for it, and does not start without it.
+    yield "airflow_provider_tasks/provider.py", package / "provider.py"
     for part in ("model", "runtime"):
         for path in sorted((package / part).rglob("*.py")):
             yield f"airflow_provider_tasks/{path.relative_to(package).as_posix()}", path

@@ -138,7 +138,7 @@ class LocalWorker:
             pass_on(line)
         outcome = files.read(path + ".outcome", OUTCOME_LIMIT + 1) if answered else None
         if outcome is None:
-            raise self._died(process, last)
+            raise self._died(process, last, answered=answered)
         return _read(outcome, time.monotonic() - begun)
 
     def kill(self) -> None:
@@ -225,13 +225,13 @@ class LocalWorker:
         on_data(data)
         return data != b""
 
-    def _died(self, process: subprocess.Popen[bytes], last: list[str]) -> WorkerError:
+    def _died(self, process: subprocess.Popen[bytes], last: list[str], *, answered: bool) -> WorkerError:
         if self._ended:
             return KilledError("the worker was told to end")
         self.kill()
         code = process.returncode
         shown = "".join(f"\n    {line}" for line in last)
-        if code < 0 or self._requests > 1:
+        if code < 0 or answered or self._requests > 1:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             return KilledError(f"the worker ended with {how} before it reported an outcome{shown}")
         return _no_python(self._python, f"it ended with exit code {code} and reported nothing{shown}")

@@ -163,26 +163,28 @@ def _parts(task: _Call) -> list[tuple[str, Any]]:
     if isinstance(call, types.FunctionType):
         return [*parts, *_inside("", call)]
     kind = type(call)
-    parts += [(f"{kind.__qualname__}.{name}", value) for name, value in getattr(call, "__dict__", {}).items()]
-    return [*parts, (f"class {kind.__qualname__}", kind)]
+    parts += [(f"{kind.__name__}.{name}", value) for name, value in getattr(call, "__dict__", {}).items()]
+    return [*parts, (f"class {kind.__name__}", kind)]
 
 
 def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Name what ``value``, which is at ``path``, consists of."""
+    if _is_airflow_only(type(value)):
+        return
     if isinstance(value, types.FunctionType):
         names = {name for code in _nested(value.__code__) for name in code.co_names}
         for name in sorted(names & value.__globals__.keys()):
-            yield f"global {name!r} of {value.__qualname__}", value.__globals__[name]
+            yield f"global {name!r} of {value.__name__}", value.__globals__[name]
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            yield f"variable {name!r} around {value.__qualname__}", cell.cell_contents
-        yield from ((f"default of {value.__qualname__}", default) for default in value.__defaults__ or ())
+            yield f"variable {name!r} around {value.__name__}", cell.cell_contents
+        yield from ((f"default of {value.__name__}", default) for default in value.__defaults__ or ())
     elif isinstance(value, dict):
         yield from ((f"{path}[{key!r}]", item) for key, item in value.items())
     elif isinstance(value, (list, tuple)):
         yield from ((f"{path}[{index}]", item) for index, item in enumerate(value))
     elif isinstance(value, type):
         members = {name: item for name, item in vars(value).items() if name not in ("__dict__", "__weakref__")}
-        yield from ((f"{value.__qualname__}.{name}", item) for name, item in members.items())
+        yield from ((f"{value.__name__}.{name}", item) for name, item in members.items())
     elif not isinstance(value, types.ModuleType):
         yield from ((f"{path}.{name}", item) for name, item in getattr(value, "__dict__", {}).items())
 
@@ -216,7 +218,12 @@ def _culprit(parts: Iterable[tuple[str, Any]], bundle: Bundle, seen: set[int]) -
             _size(value, bundle)
         except Exception as error:
             seen.add(id(value))
-            return _culprit(_inside(path, value), bundle, seen) or (path, value, error)
+            parts_of_it = list(_inside(path, value))
+            found = _culprit(parts_of_it, bundle, seen)
+            if found is not None:
+                return found
+            if not any(id(part) in seen for _, part in parts_of_it):  # else it only refers to what is searched already
+                return path, value, error
     return None
 
 

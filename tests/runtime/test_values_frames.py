@@ -219,9 +219,18 @@ def test_what_cannot_travel_is_named_and_can_go_as_an_opaque_value(value: Any, m
         assert any(isinstance(item, Opaque) for item in [*arrived, *getattr(arrived, "index", [])])
 
 
-@pytest.mark.parametrize("library", ["numpy", "pandas"])
-def test_without_the_library_the_error_says_what_to_install_and_how_to_do_without(library: str) -> None:
-    text = encode_json({"x": np.arange(2) if library == "numpy" else pd.Series([1])}).decode()
+@pytest.mark.parametrize(
+    ("value", "kind", "instead"),
+    [
+        (np.arange(2), "numpy.ndarray", "array.tolist()"),
+        (np.float64(0.5), "numpy.scalar", "number.item()"),
+        (pd.DataFrame(), "pandas.DataFrame", "frame.to_dict('records')"),
+    ],
+)
+def test_without_the_library_the_error_says_what_to_install_and_how_to_do_without(
+    value: object, kind: str, instead: str
+) -> None:
+    text, library = encode_json({"x": value}).decode(), kind.partition(".")[0]
     code = f"""
 from airflow_provider_tasks.runtime.values import ValueDecodeError, decode_json
 try:
@@ -230,10 +239,7 @@ except ValueDecodeError as error:
     print(error)
 """
     ran = subprocess.run([sys.executable, "-I", "-S", "-c", PATH + code], capture_output=True, text=True, check=True)
-    kind, instead = {"numpy": ("ndarray", "array.tolist()"), "pandas": ("Series", "frame.to_dict('records')")}[library]
-    assert ran.stdout.startswith(
-        f"result['x'] is a {library}.{kind}, and {library} can't be imported by the Python of "
-    )
+    assert ran.stdout.startswith(f"result['x'] is a {kind}, and {library} can't be imported by the Python of ")
     assert f"Install {library} there, or let the task return plain data, like {instead}" in ran.stdout
 
 

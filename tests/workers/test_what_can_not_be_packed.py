@@ -44,18 +44,18 @@ def test_an_argument_by_name_is_named_by_it():
 
 def test_a_variable_around_the_function_is_named():
     lock = threading.Lock()
-    assert refused(lambda: lock).summary.startswith("variable 'lock' around test_a_variable_around")
+    assert refused(lambda: lock).summary.startswith("variable 'lock' around <lambda>")
 
 
 def test_a_global_is_named():
-    assert refused(lambda: LOCK).summary.startswith("global 'LOCK' of test_a_global_is_named")
+    assert refused(lambda: LOCK).summary.startswith("global 'LOCK' of <lambda>")
 
 
 def test_a_global_of_a_helper_is_named():
     def helper():
         return LOCK
 
-    assert refused(lambda: helper()).summary.startswith("global 'LOCK' of test_a_global_of_a_helper")
+    assert refused(lambda: helper()).summary.startswith("global 'LOCK' of helper")
 
 
 def test_an_attribute_of_a_task_is_named():
@@ -76,7 +76,7 @@ def test_an_attribute_of_a_class_is_named():
         def run(self):
             pass
 
-    assert ".Keeps.lock can't go to a worker: a _thread.lock" in refused(Keeps()).summary
+    assert refused(Keeps()).summary.startswith("Keeps.lock can't go to a worker: a _thread.lock")
 
 
 def test_objects_that_hold_each_other_are_no_trap():
@@ -97,7 +97,7 @@ def test_what_belongs_to_airflow_is_refused():
 def test_too_much_is_refused_and_what_is_large_is_named():
     error = refused(takes, b"x" * 2**20, big=b"x" * (17 * 2**20))
     assert error.summary.startswith("the task and its arguments take 18 MiB, expected at most 16 MiB; the largest: ")
-    assert "the largest: argument 'big' 17 MiB, argument 0 1 MiB, " in error.summary
+    assert "the largest: argument 'big' 17 MiB, argument 0 1 MiB" in error.summary
     assert error.advice == "Put large data into a storage and pass where it is."
 
 

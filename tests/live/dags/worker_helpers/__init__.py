@@ -1,0 +1,1 @@
+"""Modules beside the DAG files, which a worker can't import."""

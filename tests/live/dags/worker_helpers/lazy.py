@@ -1,0 +1,3 @@
+from . import deeper
+
+GREETING = f"lazy {deeper.WORD}"
