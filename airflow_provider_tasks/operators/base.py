@@ -62,7 +62,7 @@ class WorkerOperator(BaseOperator):
     Args:
         node: where it is to run: a :class:`~airflow_provider_tasks.Node`, its JSON, or an XCom with that.
         worker_config: what the worker is: a :class:`~airflow_provider_tasks.WorkerConfig`, a mapping of its keys,
-            or the path of a JSON or YAML file.
+            or the path of a JSON or YAML file (a relative one starts at the folder of the DAG file).
         fail_on_failure: False makes the Airflow task succeed when the user's code failed; the ``return_value``
             is then the result as ``{"result_type": "Success" | "Failure", "result": …}``.
         pickle_results: let what is no plain data travel as an opaque value, which only another worker opens.
@@ -98,9 +98,11 @@ class WorkerOperator(BaseOperator):
         super().__init__(**kwargs)
         if worker_config is weaker:
             worker_config = None  # Airflow filled it in from default_args
+        dag = self.get_dag()
+        folder = os.path.dirname(dag.fileloc) if dag else ""
         self.node = node if is_put_off(node) else as_node(node)
-        self.worker_config = _declared(worker_config)
-        self.default_worker_config = _declared(weaker)
+        self.worker_config = _declared(worker_config, folder)
+        self.default_worker_config = _declared(weaker, folder)
         self.fail_on_failure = fail_on_failure
         self.pickle_results = pickle_results
         self.implementation = ""
@@ -126,14 +128,16 @@ class WorkerOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run it in a worker and return its result."""
         from airflow_provider_tasks.operators.context import context_variables, handed_over, worker_context
-        from airflow_provider_tasks.operators.outcomes import outcome_xcom, timeline_line
+        from airflow_provider_tasks.operators.outcomes import outcome_of, outcome_xcom, timeline_line
         from airflow_provider_tasks.operators.workers import open_worker
         from airflow_provider_tasks.runtime import values
+        from airflow_provider_tasks.workers.failures import WorkerError
 
         node = as_node(self.node)
         settings = self._settings(node)
         work = self.prepare(context, node)
-        where = f" on {node}" if node else ""
+        # Only the node's name: its properties are the user's, and may hold what no log should.
+        where = f" on node {node.name} ({node.architecture.value})" if node else ""
         self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
         secrets, secret_variables = handed_over(settings.config)
         request = work.request
@@ -146,23 +150,23 @@ class WorkerOperator(BaseOperator):
             "requirements": list(work.requirements),
             "python_venv_name": settings.config.python_venv_name,
         }
+        about = {
+            "node": node.name if node else None,
+            "implementation": work.implementation,
+            "backend": settings.backend,
+        }
         with open_worker(settings, request) as worker:
             self._worker = worker
-            outcome = worker.run(request, self._log_output)
-            place = worker.place
+            about["worker"] = worker.name
+            try:
+                outcome = worker.run(request, self._log_output)
+            except WorkerError as error:
+                context["ti"].xcom_push("outcome", outcome_xcom(outcome_of(error), **about))
+                raise
+            if settings.config.terminate_on_completion is False:
+                self.log.info("The worker is kept, as terminate_on_completion=False says: %s", worker.place)
         self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
-        if settings.config.terminate_on_completion is False:
-            self.log.info("The worker is kept, as terminate_on_completion=False says: %s", place)
-        context["ti"].xcom_push(
-            "outcome",
-            outcome_xcom(
-                outcome,
-                node=node.name if node else None,
-                implementation=work.implementation,
-                worker=worker.name,
-                backend=settings.backend,
-            ),
-        )
+        context["ti"].xcom_push("outcome", outcome_xcom(outcome, **about))
         return self._finish(outcome)
 
     def on_kill(self) -> None:
@@ -214,11 +218,13 @@ class WorkerOperator(BaseOperator):
                 find_size(name, sizes)
 
 
-def _declared(config: Any) -> Any:
-    """Return ``config`` as plain data, checked as far as it is known."""
-    return (
-        config if is_put_off(config) and not isinstance(config, Mapping) else WorkerConfig.of(config).to_dict() or None
-    )
+def _declared(config: Any, folder: str = "") -> Any:
+    """Return ``config`` as plain data, checked as far as it is known; a file's path starts at ``folder``."""
+    if is_put_off(config) and not isinstance(config, Mapping):
+        return config
+    if isinstance(config, (str, os.PathLike)):
+        config = os.path.join(folder, os.path.expanduser(config))
+    return WorkerConfig.of(config).to_dict() or None
 
 
 def as_node(node: Any) -> Node | None:

@@ -52,6 +52,13 @@ def to_error(outcome: Outcome) -> WorkerError:
     return cls(diagnosis.summary, diagnosis.advice, retry=diagnosis.retry, outcome=outcome)
 
 
+def outcome_of(error: WorkerError) -> Outcome:
+    """Return the outcome of a task whose worker could report none."""
+    from airflow_provider_tasks.runtime.outcome import Outcome
+
+    return error.outcome or Outcome("failure", error.category, error.summary, error.retry)
+
+
 def outcome_xcom(outcome: Outcome, **about: Any) -> dict[str, Any]:
     """Return what the XCom ``outcome`` holds: plain JSON."""
     return {

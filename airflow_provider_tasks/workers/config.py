@@ -94,7 +94,12 @@ class WorkerConfig:
             object.__setattr__(self, "env_variables", dict(self.env_variables))
         if isinstance(self.time_limit, timedelta):
             object.__setattr__(self, "time_limit", self.time_limit.total_seconds())
-        limit = self.time_limit
+        limit: object = self.time_limit
+        if isinstance(limit, str) and "{{" in limit:
+            limit = None  # a template: what it comes to is checked when the Airflow task runs
+        elif isinstance(limit, str) and limit.strip().replace(".", "", 1).isdigit():
+            limit = float(limit)
+            object.__setattr__(self, "time_limit", limit)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0):
             raise ConfigurationError(f"WorkerConfig(time_limit={limit!r}): expected seconds above 0, or a timedelta")
         if self.backend is not None and self.backend not in BACKENDS and "{{" not in self.backend:

@@ -68,7 +68,7 @@ def test_code_of_every_shape_runs(airflow: AirflowInstallation) -> None:
         "closure_two": "closed over two",
         "Counter": 8,
         "async_task": "awaited in run",
-        "nested": "Outer.Inner",
+        "nested": ["Inner", "Inner"],
         "picked": 10,
         "is_made_in_the_dag": 8,
     }

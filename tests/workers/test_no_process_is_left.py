@@ -166,22 +166,33 @@ def test_a_worker_that_was_killed_before_it_ran_does_not_run(worker):
     assert not processes.marked(MARK, worker.name)
 
 
-@pytest.mark.parametrize("level", [1, 2], ids=["supervisor", "guardian"])
-def test_nothing_is_left_after_the_watching_process_is_killed(worker, level):
-    def kills():
-        pid = os.getppid()
-        if level == 2:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        leave_children_behind(print)
-        os.kill(pid, signal.SIGKILL)
-        wait_forever()
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
+
+def kills(level):
+    pid = os.getpid()
+    for _ in range(level):
+        pid = parent_of(pid)
+    leave_children_behind(print)
+    os.kill(pid, signal.SIGKILL)
+    wait_forever()
+
+
+def test_nothing_is_left_after_the_supervisor_is_killed(worker):
     lines = []
     with pytest.raises(KilledError, match="the worker ended with signal SIGKILL"):
-        worker.run(pack(kills, (), {}), lines.append)
+        worker.run(pack(kills, (1,), {}), lines.append)
     pids = family_of(lines)
     worker.close()
-    wait_until(lambda: is_all_gone(worker.name, worker.folder, pids))
+    assert is_all_gone(worker.name, worker.folder, pids)
+
+
+def test_nothing_is_left_after_the_guardian_is_killed(worker):
+    ran = run_in(worker, kills, 2)
+    assert (ran.outcome.category, ran.outcome.message) == ("killed", "the worker was told to end")
+    worker.close()
+    wait_until(lambda: is_all_gone(worker.name, worker.folder, family_of(ran.lines)))
 
 
 HOLDER = """
@@ -221,7 +232,7 @@ def test_nothing_is_left_when_holder_and_supervisor_are_killed_together(cache_fo
     with hold_a_worker(cache_folder) as holder:
         name, folder = holder.stdout.readline().split()
         pids = family_of([holder.stdout.readline()])
-        supervisor = int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1])
+        supervisor = parent_of(pids[0])
         os.kill(holder.pid, signal.SIGSTOP)
         os.kill(supervisor, signal.SIGKILL)
         holder.kill()

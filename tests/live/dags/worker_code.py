@@ -97,7 +97,7 @@ class AsyncTask(Task):
 class Outer:
     class Inner(Task):
         def run(self):
-            return type(self).__qualname__
+            return [type(self).__name__, self.name]
 
 
 class Picks(TaskDispatcher):

@@ -1,0 +1,159 @@
+"""What is in place before a task runs: variables, startup script, requirements, the Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_tasks.workers.diagnosis import diagnose
+
+from .conftest import run_in
+
+SECRETS = {
+    "AIRFLOW__CORE__FERNET_KEY": "x",
+    "AIRFLOW_CONN_DB": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "MY_SECRET": "x",
+    "DATABASE_URL": "x",
+    "PYTHONPATH": "/nowhere",
+    "PYTHONSTARTUP": "/nowhere",
+}
+
+
+def test_only_harmless_variables_come_through(open_worker, monkeypatch):
+    for name, value in {**SECRETS, "PIP_INDEX_URL": "https://user:password@host/", "LC_ALL": "C.UTF-8"}.items():
+        monkeypatch.setenv(name, value)
+    seen = run_in(open_worker(), lambda: dict(os.environ), environment={"variables": {"GIVEN": "yes"}}).outcome.result
+    assert set(seen) & {*SECRETS, "PIP_INDEX_URL"} == set()
+    assert {name: seen.get(name) for name in ("GIVEN", "LC_ALL")} == {"GIVEN": "yes", "LC_ALL": "C.UTF-8"}
+    allowed = {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "SHELL", "LOGNAME", "LC_ALL", "GIVEN", "AIRFLOW_WORKER_NAME"}
+    assert {name for name in set(seen) - allowed if "proxy" not in name.lower() and "_CA_" not in name and "SSL" not in name} <= {
+        "LANGUAGE", "LD_LIBRARY_PATH", "LC_CTYPE", "PWD", "SHLVL", "_"
+    }  # fmt: skip
+
+
+def test_settings_of_pip_reach_requirements_and_not_the_task(run, monkeypatch):
+    monkeypatch.setenv("PIP_SOME_SETTING", "given")
+    environment = {"requirements": ['echo "pip: $PIP_SOME_SETTING"', 'echo "token: $MY_SECRET"']}
+    monkeypatch.setenv("MY_SECRET", "x")
+    ran = run(lambda: os.environ.get("PIP_SOME_SETTING"), environment=environment)
+    assert (ran.lines, ran.outcome.result) == (["pip: given", "token: "], None)
+
+
+def test_a_variable_of_the_task_is_there_in_requirements(run):
+    environment = {"variables": {"GIVEN": "yes"}, "requirements": ["echo $GIVEN"], "startup_script": "echo $GIVEN"}
+    assert run(print, "run", environment=environment).lines == ["yes", "yes", "run"]
+
+
+def test_startup_script_requirements_and_task_run_in_order_in_one_folder(run):
+    environment = {"startup_script": "echo one > steps", "requirements": ["echo two >> steps", "echo three >> steps"]}
+    assert run(lambda: open("steps").read(), environment=environment).outcome.result == "one\ntwo\nthree\n"
+
+
+def test_a_startup_script_may_name_its_interpreter(run):
+    script = f"#!{sys.executable}\nimport sys\nprint('from', sys.implementation.name)\n"
+    assert run(print, "run", environment={"startup_script": script}).lines == ["from cpython", "run"]
+
+
+def test_a_startup_script_ends_at_its_first_failing_line(run):
+    ran = run(print, environment={"startup_script": "echo before\nfalse\necho after\n"})
+    assert ran.lines == ["before"]
+    diagnosis = diagnose(ran.outcome)
+    assert diagnosis.category == "environment"
+    assert diagnosis.summary == "the startup script failed with exit code 1: echo before\n    before"
+    assert diagnosis.advice == "Run the command by hand in the worker's environment to see why it fails."
+
+
+def test_a_startup_script_whose_interpreter_is_not_there_says_so(run):
+    outcome = run(print, environment={"startup_script": "#!/no/such/interpreter\n"}).outcome
+    assert (outcome.category, outcome.detail["exit_code"]) == ("environment", "127")
+    assert "No such file or directory" in diagnose(outcome).summary
+
+
+def test_what_a_startup_script_leaves_running_goes_on_printing_and_ends_with_the_task(run):
+    script = "mkfifo go\n(read line < go; echo served $line; exec tail -f /dev/null) &\necho $! > pid\n"
+
+    def asks():
+        import time
+
+        with open("go", "w") as pipe:
+            pipe.write("request\n")
+        pid = int(open("pid").read())
+        while b"tail" not in open(f"/proc/{pid}/cmdline", "rb").read():
+            time.sleep(0.01)
+        return pid
+
+    ran = run(asks, environment={"startup_script": script})
+    assert ran.lines == ["served request"]
+    assert not os.path.exists(f"/proc/{ran.outcome.result}")
+
+
+def test_a_requirement_that_fails_names_command_exit_code_and_output(run):
+    command = "echo looking; echo not found >&2; exit 5"
+    ran = run(print, "run", environment={"requirements": ["echo fine", command, "echo never"]})
+    assert ran.lines == ["fine", "looking", "not found"]
+    outcome = ran.outcome
+    assert outcome.category == "environment"
+    assert {key: outcome.detail[key] for key in ("command", "exit_code", "output")} == {
+        "command": command, "exit_code": "5", "output": "looking\nnot found\n"
+    }  # fmt: skip
+    assert diagnose(outcome).summary == (
+        f"the requirement failed with exit code 5: {command}\n    looking\n    not found"
+    )
+
+
+def test_a_requirement_that_is_killed_is_told_as_a_shell_tells_it(run):
+    assert run(print, environment={"requirements": ["kill -9 $$"]}).outcome.detail["exit_code"] == "137"
+
+
+def test_much_output_of_a_requirement_is_in_the_log_and_its_end_in_the_outcome(run):
+    ran = run(print, environment={"requirements": ["seq 200000; exit 1"]})
+    assert ran.lines == list(map(str, range(1, 200001)))
+    assert ran.outcome.detail["output"].endswith("199999\n200000\n")
+    assert len(ran.outcome.detail["output"]) == 16_384
+
+
+def test_a_requirement_that_never_ends_is_ended_at_the_time_limit(run):
+    environment = {"requirements": ["echo started; exec tail -f /dev/null"]}
+    ran = run(print, environment=environment, limits={"time": 2})
+    assert (ran.outcome.category, ran.lines) == ("timeout", ["started"])
+
+
+def test_a_requirement_that_needs_root_says_so(run, monkeypatch):
+    ran = run(print, environment={"requirements": ["echo E: are you root? >&2; exit 100"]})
+    wants_root = "The command needs root, which the worker does not run as" in diagnose(ran.outcome).advice
+    assert wants_root == (os.getuid() != 0)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_virtual_environment_of_the_worker_runs_the_task(home, open_worker):
+    folder = home / ".venv" / "science"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (next((folder / "lib").iterdir()) / "site-packages" / "only_there.py").write_text("VALUE = 7\n")
+
+    def looks():
+        import only_there
+
+        return only_there.VALUE, sys.prefix, os.environ["VIRTUAL_ENV"]
+
+    environment = {"python_venv_name": "science"}
+    outcome = run_in(open_worker(), looks, environment=environment).outcome
+    assert outcome.result == (7, str(folder), str(folder))
+
+
+def test_a_virtual_environment_that_is_not_there_names_those_that_are(home, open_worker):
+    environment = {"python_venv_name": "science"}
+    worker = open_worker()
+    message = f"the worker has no virtual environment 'science': {home}/.venv/science/bin/python is not there; "
+    outcome = run_in(worker, print, environment=environment).outcome
+    assert (outcome.category, outcome.message) == ("environment", f"{message}{home}/.venv holds none")
+    (home / ".venv" / "art").mkdir(parents=True)
+    assert run_in(worker, print, environment=environment).outcome.message == f"{message}found art"

@@ -1,0 +1,172 @@
+"""Pip commands install into a layer of the worker's own, which is built once and kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_tasks.workers.diagnosis import diagnose
+from airflow_provider_tasks.workers.local import LocalWorker
+from airflow_provider_tasks.workers.payload import pack
+
+from .conftest import run_in, send
+
+
+def write_wheel(folder: Path, name: str, version: str, source: str) -> None:
+    """Write a wheel with the module `name`: a zip with three lines of metadata."""
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": source,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, text in {**files, f"{about}/RECORD": record}.items():
+            wheel.writestr(path, text)
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheels")
+    write_wheel(folder, "tinydep", "1.0", "VALUE = 1\n")
+    write_wheel(folder, "tinydep", "2.0", "VALUE = 2\n")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "environments"
+
+
+@pytest.fixture
+def environment(wheels, cache, monkeypatch):
+    """An environment that asks for a package which is nowhere but in the folder of wheels."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    return {"requirements": ["pip install tinydep"], "cache": str(cache)}
+
+
+def uses_it():
+    import tinydep
+
+    return tinydep.VALUE, tinydep.__file__
+
+
+def installed():
+    argv = [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
+    return subprocess.run(argv, capture_output=True, check=True).stdout
+
+
+def test_a_requirement_is_there_in_the_task_and_nowhere_else_and_installed_once(run, environment, cache):
+    before = installed()
+    ran = run(uses_it, environment=environment)
+    assert ran.outcome.result[0] == 2
+    assert ran.outcome.result[1].startswith(str(cache))
+    assert "Successfully installed tinydep-2.0" in ran.lines
+    assert installed() == before
+    again = run(uses_it, environment=environment)
+    assert (again.lines, again.outcome.result) == ([], ran.outcome.result)
+    outcome = run(uses_it).outcome
+    assert (outcome.category, outcome.detail["requirement"]) == ("environment", "pip install tinydep")
+
+
+def test_a_layer_lies_on_top_of_the_workers_packages(run, environment):
+    def both():
+        import cloudpickle
+        import pytest
+        import tinydep
+
+        return tinydep.VALUE, pytest.__name__, cloudpickle.__name__
+
+    assert run(both, environment=environment).outcome.result == (2, "pytest", "cloudpickle")
+
+
+def test_other_commands_get_a_layer_that_is_theirs_alone(run, environment, cache):
+    environment["requirements"] = ["pip install tinydep==1.0", "python -c 'import tinydep; print(tinydep.VALUE)'", "true"]
+    ran = run(uses_it, environment=environment)
+    assert ran.outcome.result[0] == 1
+    assert ran.lines[-1] == "1"
+    environment["requirements"].append("pip install --no-index --find-links=$PIP_FIND_LINKS tinydep==2.0")
+    ran = run(uses_it, environment=environment)
+    assert ran.outcome.result[0] == 2
+    assert not ran.outcome.result[1].startswith(str(cache))
+    assert run(uses_it, environment={**environment, "requirements": ["pip install tinydep==1.0"]}).outcome.result[0] == 1
+
+
+def test_a_package_that_is_not_to_be_had_leaves_nothing_that_looks_complete(run, environment, cache):
+    environment["requirements"] = ["pip install tinydep", "pip install no-such-package-anywhere"]
+    for _ in range(2):
+        outcome = run(uses_it, environment=environment).outcome
+        assert outcome.category == "environment"
+        assert diagnose(outcome).summary.startswith(
+            "the requirement failed with exit code 1: pip install no-such-package-anywhere\n"
+        )
+        assert "No matching distribution found for no-such-package-anywhere" in outcome.detail["output"]
+    assert list(cache.glob("*/.complete")) == []
+
+
+def test_a_worker_whose_python_has_no_pip_gets_it(open_worker, bare_python, environment):
+    assert run_in(open_worker(python=bare_python), uses_it, environment=environment).outcome.result[0] == 2
+
+
+BUILDER = """
+    import sys
+    from pathlib import Path
+    from airflow_provider_tasks.workers.local import LocalWorker
+    from tests.workers.test_layers import pack, send, uses_it
+    environment = {"requirements": sys.argv[2:], "cache": sys.argv[1] + "/environments"}
+    with LocalWorker(cache_folder=Path(sys.argv[1])) as worker:
+        lines = []
+        request = {**pack(uses_it, (), {}), "environment": environment}
+        import os
+        from airflow_provider_tasks.workers.local import setup_environment
+        request["environment"]["setup_variables"] = setup_environment(os.environ)
+        outcome = worker.run(request, lambda line: print(line, flush=True))
+        print("result", outcome.result and outcome.result[0], outcome.message, flush=True)
+"""
+
+
+def start_builder(folder, *requirements):
+    import textwrap
+
+    argv = [sys.executable, "-c", textwrap.dedent(BUILDER), str(folder), *requirements]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+
+
+def test_parallel_builders_build_once(tmp_path, environment):
+    builders = [start_builder(tmp_path, "pip install tinydep") for _ in range(8)]
+    outputs = [builder.communicate()[0] for builder in builders]
+    assert [output.splitlines()[-1].rstrip() for output in outputs] == ["result 2"] * 8
+    assert sum("Successfully installed" in output for output in outputs) == 1
+
+
+def test_a_builder_that_is_killed_in_the_middle_is_recovered_from(tmp_path, environment, wheels, monkeypatch):
+    # The build reads its package from a pipe, and so it is in the middle for as long as nobody writes there.
+    stuck = tmp_path / "stuck"
+    stuck.mkdir()
+    os.mkfifo(stuck / "tinydep-3.0-py3-none-any.whl")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(stuck))
+    with start_builder(tmp_path, "pip install tinydep") as builder:
+        for line in builder.stdout:
+            if "Processing" in line or "Looking in links" in line:
+                break
+        builder.send_signal(signal.SIGKILL)
+    folders = [path for path in (tmp_path / "environments").iterdir() if path.is_dir()]
+    assert len(folders) == 1
+    assert not (folders[0] / ".complete").exists()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    with LocalWorker(cache_folder=tmp_path) as worker:
+        environment = {"requirements": ["pip install tinydep"], "cache": str(tmp_path / "environments")}
+        outcome = send(worker, pack(uses_it, (), {}), environment=environment).outcome
+    assert outcome.result[0] == 2
+    assert [path for path in (tmp_path / "environments").iterdir() if path.is_dir()] == folders
