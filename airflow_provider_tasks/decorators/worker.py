@@ -11,6 +11,7 @@ from airflow_provider_tasks.model.task import Task, TaskDispatcher
 from airflow_provider_tasks.operators.base import Work, WorkerOperator
 from airflow_provider_tasks.operators.context import check_parameters, travelling, wanted_by
 from airflow_provider_tasks.operators.task import declare, resolve, task_work
+from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the function with its arguments, those of Airflow's context filled in."""
         from airflow_provider_tasks.runtime import values
-        from airflow_provider_tasks.workers.payload import Bundle, pack
+        from airflow_provider_tasks.workers.payload import pack
 
         function = self.python_callable
         parameters = inspect.signature(function).parameters
@@ -181,8 +182,6 @@ def worker_task(
     """Make the decorator; this is what Airflow calls for ``@task.worker``."""
     if python_callable is None:
         return cast("TaskDecorator", lambda found: worker_task(found, multiple_outputs, **kwargs))
-    from airflow_provider_tasks.workers.payload import Bundle
-
     operator: type[WorkerOperator] = FunctionOperator
     if isinstance(python_callable, type):
         if not issubclass(python_callable, (Task, TaskDispatcher)):

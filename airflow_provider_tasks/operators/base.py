@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_tasks.model.node import Node
 from airflow_provider_tasks.operators.xcom import to_xcom
+from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.digest import Digest
 
@@ -112,8 +113,6 @@ class WorkerOperator(BaseOperator):
 
     def describe(self, implementation: str, *parts: Any) -> None:
         """Say what this operator runs, for the UI and for the version of the DAG."""
-        from airflow_provider_tasks.workers.payload import Bundle
-
         self.implementation = implementation
         dag = self.get_dag()
         code = [part if isinstance(part, type) or callable(part) else type(part) for part in parts]

@@ -10,6 +10,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorParti
 from airflow_provider_tasks.model.dispatch import resolve_task
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, is_put_off
+from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ class TaskReference:
     """A task in the arguments of a mapped operator; its text is what Airflow writes into the DAG."""
 
     def __init__(self, task: Any) -> None:
-        from airflow_provider_tasks.workers.payload import Bundle
-
         self.task = task
         kind = task if isinstance(task, type) else type(task)
         self._name = kind.__name__
@@ -165,7 +164,7 @@ def declare(operator: WorkerOperator, task: Any, resolved: Task | None, argument
 
 def task_work(task: Task | None, operator: WorkerOperator) -> Work:
     """Return ``task`` packed for a worker."""
-    from airflow_provider_tasks.workers.payload import Bundle, pack
+    from airflow_provider_tasks.workers.payload import pack
 
     assert task is not None
     bundle = Bundle.around(type(task), file=operator.dag.fileloc)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import gc
 import json
 import os
 import pickle
@@ -52,6 +53,8 @@ def main(request_file: str, folder: str) -> None:
     try:
         _prepare(request, folder)
         call, args, kwargs = _load(request)
+        gc.freeze()
+        gc.enable()
         timeline["started"] = time.monotonic() - started
         running = time.monotonic()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -15,6 +16,7 @@ def main(entry: str, argv: list[str]) -> None:
     """
     command, *rest = argv
     if command == "execute":
+        gc.disable()  # what is loaded until the task runs stays: looking for garbage would be a tenth of the time
         from airflow_provider_tasks.runtime import executor
 
         executor.main(*rest)
@@ -23,9 +25,12 @@ def main(entry: str, argv: list[str]) -> None:
 
         layer.create(*rest)
     elif command == "serve":
+        from airflow_provider_tasks.runtime import guardian
+
+        guardian.guard(rest[1], keep="keep" in rest[2:])  # early: what is in memory when a process forks costs time
         from airflow_provider_tasks.runtime import supervisor
 
-        supervisor.serve(entry, int(rest[0]), rest[1], keep="keep" in rest[2:])
+        supervisor.serve(entry, int(rest[0]), rest[1])
     elif command == "run":
         from airflow_provider_tasks.runtime import supervisor
 

@@ -12,7 +12,6 @@ import time
 
 from airflow_provider_tasks.runtime import files, processes, protocol
 from airflow_provider_tasks.runtime.environment import Builder, EnvironmentFailedError
-from airflow_provider_tasks.runtime.guardian import guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -268,15 +267,14 @@ def _read_report(folder: str) -> tuple[dict[str, Any], memoryview | None] | None
     return {"category": "payload", "message": "the task's process wrote a report that is no outcome"}, None
 
 
-def serve(entry: str, control: int, folder: str, *, keep: bool) -> None:
+def serve(entry: str, control: int, folder: str) -> None:
     """Take requests from standard input until it ends, and tell of each outcome on ``control``.
 
     A line on standard input is the path of a request, a line on ``control`` the path of its outcome, which is
     the request's with ``.outcome`` appended. ``folder`` is the worker's: tasks run in ``folder/task``. When
-    standard input ends, everything that still runs is ended and, unless ``keep``, the folder removed.
+    standard input ends, everything that still runs is ended.
     """
     os.set_inheritable(control, False)
-    guard(folder, keep=keep)
     supervisor = Supervisor(entry, lifeline=0)
     with contextlib.suppress(StoppedError, BrokenPipeError):
         while True:

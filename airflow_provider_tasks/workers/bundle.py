@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
@@ -42,7 +40,7 @@ class Bundle:
         found = [Path(root).absolute() for root in roots]
         self._roots = tuple(sorted({f"{path}/" for root in found for path in (root, root.resolve())}))
         self._names = {name for name in modules if name in sys.modules}
-        self._by_user = frozenset(cloudpickle.list_registry_pickle_by_value())
+        self._by_user = _registered()
 
     @classmethod
     def around(cls, *objects: Any, file: str | None = None) -> Bundle:
@@ -60,26 +58,31 @@ class Bundle:
             for entry in map(os.path.abspath, sys.path):
                 if entry != "/" and f"{folder}/".startswith(f"{entry}/"):
                     roots.add(entry)
-        modules = {name for name in names if not _is_installed(_file(sys.modules.get(name)))}
-        return cls(map(Path, roots), {name for name in modules if name.partition(".")[0] != _PACKAGE})
+        python = {*sys.stdlib_module_names, _PACKAGE} - {"__main__"}
+        modules = {name for name in names if name.partition(".")[0] not in python}
+        return cls(map(Path, roots), {name for name in modules if not _is_installed(_file(sys.modules.get(name)))})
 
     def holds(self, module: types.ModuleType) -> bool:
         """Whether ``module`` is one of them."""
         if module.__name__ in self._names:
+            return True
+        if self._is_registered(module.__name__):
             return True
         return module.__name__.partition(".")[0] != _PACKAGE and self._holds_file(_file(module))
 
     def sends_source_of(self, module: types.ModuleType) -> bool:
         """Whether ``module``, named as an object, goes as source."""
         name = module.__name__
-        if name in self._names or any(name == user or name.startswith(f"{user}.") for user in self._by_user):
+        if name in self._names or self._is_registered(name):
             return False
         return self.holds(module) and self.file_of(name) is not None
 
     @contextmanager
     def by_value(self, but: Collection[str] = ()) -> Iterator[None]:
         """Let cloudpickle take them by value for as long as this lasts, ``but`` those."""
-        registered = cloudpickle.list_registry_pickle_by_value()
+        import cloudpickle
+
+        registered = _registered()
         mine = [
             module
             for name, module in sorted(sys.modules.items())
@@ -134,6 +137,9 @@ class Bundle:
             pending.extend(imports(code, name if is_package else parent))
         return dict(sorted(found.items()))
 
+    def _is_registered(self, name: str) -> bool:
+        return any(name == user or name.startswith(f"{user}.") for user in self._by_user)
+
     def _loaded(self) -> list[types.ModuleType]:
         loaded = [module for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)]
         return [module for module in loaded if self.holds(module)]
@@ -164,6 +170,12 @@ def imports(code: types.CodeType, package: str) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from imports(constant, package)
+
+
+def _registered() -> frozenset[str]:
+    """Return what the user registered with cloudpickle; nothing where nobody has loaded it, which takes a while."""
+    cloudpickle = sys.modules.get("cloudpickle")
+    return frozenset(cloudpickle.list_registry_pickle_by_value()) if cloudpickle else frozenset()
 
 
 def _file(module: types.ModuleType | None) -> str:

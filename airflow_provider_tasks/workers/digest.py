@@ -11,13 +11,17 @@ import enum
 import hashlib
 import sys
 import types
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_provider_tasks.workers.bundle import imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from airflow_provider_tasks.workers.payload import Bundle
+    from airflow_provider_tasks.workers.bundle import Bundle
 
 
 class Digest:
@@ -38,12 +42,8 @@ class Digest:
     def serialize(self) -> str:
         """Return the digest; the name is the one that Airflow's serialization of template fields looks for."""
         if self._text is None:
-            walk = _Walk(self._bundle)
-            hasher = hashlib.sha256()
-            for token in walk.tokens(self._parts):
-                hasher.update(token.encode("utf-8", "surrogatepass"))
-                hasher.update(b"\0")
-            self._text = hasher.hexdigest()[:16]
+            parts = [_code_of(part, self._bundle) for part in self._parts]
+            self._text = _hash(_Walk(self._bundle).tokens(parts))[:16]
         return self._text
 
     __str__ = serialize
@@ -54,12 +54,37 @@ class Digest:
 
 _OURS = __name__.partition(".")[0] + "."
 
+_hashes: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _code_of(part: Any, bundle: Bundle | None) -> Any:
+    """Return ``part`` with the digest of its code in the place of its code.
+
+    Hundreds of operators run the same class or function; its code is gone through once.
+    """
+    if isinstance(part, (type, types.FunctionType)):
+        if part not in _hashes:
+            _hashes[part] = _hash(_Walk(bundle).tokens(part))
+        return _hashes[part]
+    if any(cls.__module__.startswith(_OURS) for cls in type(part).__mro__) and hasattr(part, "__dict__"):
+        return [_code_of(type(part), bundle), vars(part)]
+    return part
+
+
+def _hash(tokens: Iterable[str]) -> str:
+    hasher = hashlib.sha256()
+    for token in tokens:
+        hasher.update(token.encode("utf-8", "surrogatepass"))
+        hasher.update(b"\0")
+    return hasher.hexdigest()
+
 
 class _Walk:
     def __init__(self, bundle: Bundle | None) -> None:
         self._bundle = bundle
         self._seen: dict[int, int] = {}
         self._kept: list[Any] = []  # an id is only good while its object lives
+        self._modules: set[str] = set()
 
     def tokens(self, value: Any) -> Iterator[str]:
         """Yield text that stands for ``value`` and tells it from every other."""
@@ -93,6 +118,7 @@ class _Walk:
             yield from self._class(value)
         elif isinstance(value, types.ModuleType):
             yield f"module:{value.__name__}"
+            yield from self._module(value.__name__)
         elif isinstance(value, (staticmethod, classmethod)):
             yield kind.__name__
             yield from self.tokens(value.__func__)
@@ -117,7 +143,9 @@ class _Walk:
     def _instance(self, value: Any) -> Iterator[str]:
         kind = type(value)
         yield f"instance:{kind.__module__}.{kind.__qualname__}"
-        if kind.__module__ in (
+        if f"{kind.__module__}.{kind.__qualname__}" == "numpy.ndarray" and value.dtype.kind != "O":
+            yield f"{value.dtype.str}:{value.shape}:{hashlib.sha256(value.tobytes()).hexdigest()}"
+        elif kind.__module__ in (
             "datetime",
             "decimal",
             "uuid",
@@ -135,6 +163,8 @@ class _Walk:
             return
         yield f"function:{function.__qualname__}"
         yield from self._code(function.__code__)
+        for name in imports(function.__code__, function.__globals__.get("__package__") or ""):
+            yield from self._module(name)
         yield from self.tokens([function.__defaults__, function.__kwdefaults__])
         for cell in function.__closure__ or ():
             try:
@@ -147,7 +177,8 @@ class _Walk:
                 yield from self.tokens(function.__globals__[name])
 
     def _code(self, code: types.CodeType) -> Iterator[str]:
-        yield f"code:{code.co_name}:{code.co_flags}:{code.co_argcount}:{code.co_posonlyargcount}:{code.co_kwonlyargcount}"
+        yield f"code:{code.co_name}:{code.co_flags}"
+        yield f"{code.co_argcount}:{code.co_posonlyargcount}:{code.co_kwonlyargcount}"
         yield code.co_code.hex()
         yield ",".join((*code.co_names, "|", *code.co_varnames, "|", *code.co_freevars, "|", *code.co_cellvars))
         for constant in code.co_consts:
@@ -167,11 +198,29 @@ class _Walk:
                 yield f"attribute:{name}"
                 yield from self.tokens(value)
 
+    def _module(self, name: str) -> Iterator[str]:
+        """Yield the code of a module that goes along as source, and of those of the bundle that it imports."""
+        file = None if self._bundle is None or name in self._modules else self._bundle.file_of(name)
+        if file is None:
+            return
+        self._modules.add(name)
+        yield f"source:{name}"
+        code = _compiled(file, file.stat().st_mtime_ns)
+        yield from self._code(code)
+        for inner in imports(code, name if file.name == "__init__.py" else name.rpartition(".")[0]):
+            yield from self._module(inner)
+
     def _by_value(self, module_name: str | None) -> bool:
         module = sys.modules.get(module_name or "")
         if module is None or module_name == "__main__":
             return True
         return self._bundle is not None and self._bundle.holds(module)
+
+
+@lru_cache(maxsize=256)
+def _compiled(file: Path, modified: int) -> types.CodeType:
+    """Return the code of a file as it was at a time of modification."""
+    return compile(file.read_bytes(), file.name, "exec", dont_inherit=True)
 
 
 _NOT_CODE = {

@@ -49,7 +49,7 @@ def pack(call: Any, args: Iterable[Any], kwargs: Mapping[str, Any], bundle: Bund
 
     """
     task = (call, list(args), dict(kwargs))
-    bundle = bundle or Bundle.around(call if isinstance(call, types.FunctionType) else type(call))
+    bundle = bundle or Bundle.around(call if isinstance(call, (types.FunctionType, type)) else type(call))
     packer = _dump(task, bundle)
     modules = bundle.sources(packer.modules, packer.codes)
     if modules:

@@ -28,6 +28,8 @@ from airflow.sdk import DAG, task
 from airflow_provider_tasks import *
 from airflow_provider_tasks.operators import TaskOperator
 
+import beside
+
 NAMES = {"a", "b", "c", "d", "e"}
 LIMIT = 3
 
@@ -60,7 +62,8 @@ def make(n):
 
 @task.worker(node=EDGE, worker_config=WorkerConfig(env_variables={"B": "1", "A": "2"}))
 def count(path, unit="lines"):
-    return helper(path)
+    import beside_lazy
+    return helper(path), beside.word()
 
 with DAG("stable"):
     TaskOperator(task_id="instance", task=Ping("a"), node=EDGE)
@@ -77,8 +80,15 @@ with DAG("stable"):
 """
 
 
+BESIDE = {
+    "beside.py": "def word():\n    return 'one'\n",
+    "beside_lazy.py": "import beside_deeper\n",
+    "beside_deeper.py": "WORD = 'deep'\n",
+}
+
+
 def hashes(path: Path, seed: int | str = 0) -> str:
-    env = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(path.parent)}
     done = subprocess.run([sys.executable, "-c", HASH, path], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return "\n".join(line for line in done.stdout.splitlines() if line.startswith("HASH "))
@@ -94,6 +104,8 @@ def path(tmp_path_factory) -> Path:
 def original(path) -> str:
     """The hash of the file that twenty processes with other hash seeds agree on."""
     path.write_text(DAG_FILE)
+    for name, text in BESIDE.items():
+        path.with_name(name).write_text(text)
     with ThreadPoolExecutor(2) as pool:
         found = set(pool.map(lambda seed: hashes(path, seed), range(1, 21)))
     assert len(found) == 1
@@ -131,6 +143,17 @@ def test_a_change_of_what_runs_changes_the_dag(path, original, before, after):
     assert before in DAG_FILE
     path.write_text(DAG_FILE.replace(before, after, 1))
     assert hashes(path) != original
+
+
+@pytest.mark.parametrize("name", sorted(BESIDE))
+def test_a_change_of_a_module_that_goes_along_changes_the_dag(path, original, name):
+    path.write_text(DAG_FILE)
+    beside = path.with_name(name)
+    beside.write_text(BESIDE[name] + "MORE = 1\n")
+    changed = hashes(path)
+    beside.write_text("# a remark\n" + BESIDE[name])
+    assert changed != original
+    assert hashes(path) == original
 
 
 def test_a_remark_does_not_change_the_dag(path, original):

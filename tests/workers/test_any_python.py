@@ -88,7 +88,8 @@ def test_the_trace_of_the_test_above_works(run, tmp_path):
 
 
 def build_in_a_process(seed):
-    code = "import sys; from airflow_provider_tasks.workers.archive import build_archive as b; sys.stdout.buffer.write(b())"
+    code = "import sys; from airflow_provider_tasks.workers.archive import build_archive\n"
+    code += "sys.stdout.buffer.write(build_archive())"
     env = {**os.environ, "PYTHONHASHSEED": seed}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout
 

@@ -24,7 +24,9 @@ def test_ending_the_process_is_the_tasks_failure(run):
     diagnosis = diagnosis_of(run(os._exit, 3))
     assert diagnosis.category == "task"
     assert diagnosis.summary == "the task's process ended with exit code 3 before run() returned"
-    assert diagnosis.advice == "Something in it ended the process: os._exit, a crash of a library, or a handler at exit."
+    assert (
+        diagnosis.advice == "Something in it ended the process: os._exit, a crash of a library, or a handler at exit."
+    )
 
 
 def test_ending_the_process_with_0_is_no_success(run):
@@ -197,4 +199,6 @@ def test_a_class_that_the_workers_package_lacks_is_named(run, tmp_path, monkeypa
     environment = {"variables": {"PYTHONPATH": str(older)}}
     diagnosis = diagnosis_of(run(versioned.new, environment=environment))
     assert diagnosis.category == "payload"
-    assert diagnosis.summary.startswith("the task can't be loaded in the worker: AttributeError: Can't get attribute 'new'")
+    assert diagnosis.summary.startswith(
+        "the task can't be loaded in the worker: AttributeError: Can't get attribute 'new'"
+    )

@@ -1,4 +1,4 @@
-"""Modules of the DAG bundle are there in the worker: those at the top of the DAG file, and those imported in functions."""
+"""Modules of the DAG bundle are there in the worker, imported at the top of the DAG file or in functions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def test_packages_and_relative_imports_in_functions_go_along(bundle, run):
     files = {
         "shop/__init__.py": "NAME = 'shop'\n",
         "shop/dags/__init__.py": "",
-        "shop/dags/daily.py": "def main():\n    from . import prices\n    from .. import NAME\n    from ..stock import count\n"
+        "shop/dags/daily.py": "def main():\n    from . import prices\n    from .. import NAME\n"
+        "    from ..stock import count\n"
         "    return NAME, prices.of('tea'), count()\n",
         "shop/dags/prices.py": "from ..rates import RATE\ndef of(item): return len(item) * RATE\n",
         "shop/rates.py": "RATE = 2\n",
@@ -82,7 +83,8 @@ def test_a_namespace_package_goes_along(bundle, run):
 
 def test_a_module_named_as_an_object_goes_along(bundle, run):
     dag = bundle({"dag_of_bundle.py": "import tools\ndef main(): return tools.double(4)\n",
-                  "tools.py": "import threading\nLOCK = threading.Lock()\ndef double(x):\n    with LOCK: return 2 * x\n"})  # fmt: skip
+                  "tools.py": "import threading\nLOCK = threading.Lock()\n"
+                  "def double(x):\n    with LOCK: return 2 * x\n"})  # fmt: skip
     assert run(dag.main).outcome.result == 8
 
 
@@ -95,7 +97,9 @@ def test_a_class_is_there_once_however_its_module_gets_there(bundle, run):
 
 
 def test_a_module_of_the_bundle_does_not_hide_one_of_python(bundle, run):
-    dag = bundle({"dag_of_bundle.py": "def main():\n    import email\n    return hasattr(email, 'message_from_string')\n"})
+    dag = bundle(
+        {"dag_of_bundle.py": "def main():\n    import email\n    return hasattr(email, 'message_from_string')\n"}
+    )
     folder = Path(dag.__file__).parent
     (folder / "email.py").write_text("")
     assert "email" not in pack(dag.main, (), {})["modules"]

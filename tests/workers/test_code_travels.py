@@ -111,7 +111,9 @@ def test_functions_call_each_other(run):
 
 
 def test_nested_classes_and_instances_of_them_travel(run):
-    assert run(lambda inner: isinstance(inner, Outer.Inner) and inner.double().value, Outer.Inner(4)).outcome.result == 8
+    assert (
+        run(lambda inner: isinstance(inner, Outer.Inner) and inner.double().value, Outer.Inner(4)).outcome.result == 8
+    )
 
 
 def test_an_async_function_is_awaited(run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,10 +30,10 @@ def test_only_harmless_variables_come_through(open_worker, monkeypatch):
     seen = run_in(open_worker(), lambda: dict(os.environ), environment={"variables": {"GIVEN": "yes"}}).outcome.result
     assert set(seen) & {*SECRETS, "PIP_INDEX_URL"} == set()
     assert {name: seen.get(name) for name in ("GIVEN", "LC_ALL")} == {"GIVEN": "yes", "LC_ALL": "C.UTF-8"}
-    allowed = {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "SHELL", "LOGNAME", "LC_ALL", "GIVEN", "AIRFLOW_WORKER_NAME"}
-    assert {name for name in set(seen) - allowed if "proxy" not in name.lower() and "_CA_" not in name and "SSL" not in name} <= {
-        "LANGUAGE", "LD_LIBRARY_PATH", "LC_CTYPE", "PWD", "SHLVL", "_"
-    }  # fmt: skip
+    allowed = {"PATH", "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "USER", "SHELL", "LOGNAME"}
+    allowed |= {"LD_LIBRARY_PATH", "GIVEN", "AIRFLOW_WORKER_NAME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    allowed |= {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+    assert {name for name in seen if not name.lower().endswith("_proxy")} <= allowed
 
 
 def test_settings_of_pip_reach_requirements_and_not_the_task(run, monkeypatch):
@@ -50,7 +51,7 @@ def test_a_variable_of_the_task_is_there_in_requirements(run):
 
 def test_startup_script_requirements_and_task_run_in_order_in_one_folder(run):
     environment = {"startup_script": "echo one > steps", "requirements": ["echo two >> steps", "echo three >> steps"]}
-    assert run(lambda: open("steps").read(), environment=environment).outcome.result == "one\ntwo\nthree\n"
+    assert run(lambda: Path("steps").read_text(), environment=environment).outcome.result == "one\ntwo\nthree\n"
 
 
 def test_a_startup_script_may_name_its_interpreter(run):
@@ -79,10 +80,9 @@ def test_what_a_startup_script_leaves_running_goes_on_printing_and_ends_with_the
     def asks():
         import time
 
-        with open("go", "w") as pipe:
-            pipe.write("request\n")
-        pid = int(open("pid").read())
-        while b"tail" not in open(f"/proc/{pid}/cmdline", "rb").read():
+        Path("go").write_text("request\n")
+        pid = int(Path("pid").read_text())
+        while b"tail" not in Path(f"/proc/{pid}/cmdline").read_bytes():
             time.sleep(0.01)
         return pid
 

@@ -52,7 +52,7 @@ def test_a_report_that_is_none_is_a_clear_failure(run, content):
      (b'{"status": "success", "timeline": {}, "more": 1}\n', "unknown fields more"),
      (b'{"status": "failure", "timeline": {}}\n', "status is 'failure' with category None"),
      (HEAD + b"not JSON", "the outcome is not JSON"),
-     (HEAD + b'{"__type__": "module", "value": "os"}', "the result can't be read: result has the unknown type 'module'"),
+     (HEAD + b'{"__type__": "module", "value": "os"}', "the result can't be read: result has the unknown type"),
      (HEAD + b"[" * 100_000 + b"]" * 100_000, "the outcome is not JSON"),
      (HEAD + b"1" * (97 * 2**20), "expected at most")],
     ids=["status", "field", "category", "not JSON", "tag", "deep", "large"],
@@ -68,7 +68,9 @@ def test_a_report_that_lies_can_not_be_read_and_says_why(run, content, message):
     assert message in caught.value.summary
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "folder", "link"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "folder", "link"]
+)
 def test_a_report_that_is_no_file_is_taken_for_none(run, make):
     def makes():
         make(report_path())
@@ -77,7 +79,9 @@ def test_a_report_that_is_no_file_is_taken_for_none(run, make):
     assert run(makes).outcome.message == "the task's process ended with exit code 0 before run() returned"
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "folder", "link"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "folder", "link"]
+)
 def test_what_lies_where_the_outcome_goes_is_replaced(run, make):
     def makes():
         folder = os.path.dirname(report_path()).removesuffix(".runtime")

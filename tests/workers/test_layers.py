@@ -92,7 +92,11 @@ def test_a_layer_lies_on_top_of_the_workers_packages(run, environment):
 
 
 def test_other_commands_get_a_layer_that_is_theirs_alone(run, environment, cache):
-    environment["requirements"] = ["pip install tinydep==1.0", "python -c 'import tinydep; print(tinydep.VALUE)'", "true"]
+    environment["requirements"] = [
+        "pip install tinydep==1.0",
+        "python -c 'import tinydep; print(tinydep.VALUE)'",
+        "true",
+    ]
     ran = run(uses_it, environment=environment)
     assert ran.outcome.result[0] == 1
     assert ran.lines[-1] == "1"
@@ -100,7 +104,9 @@ def test_other_commands_get_a_layer_that_is_theirs_alone(run, environment, cache
     ran = run(uses_it, environment=environment)
     assert ran.outcome.result[0] == 2
     assert not ran.outcome.result[1].startswith(str(cache))
-    assert run(uses_it, environment={**environment, "requirements": ["pip install tinydep==1.0"]}).outcome.result[0] == 1
+    assert (
+        run(uses_it, environment={**environment, "requirements": ["pip install tinydep==1.0"]}).outcome.result[0] == 1
+    )
 
 
 def test_a_package_that_is_not_to_be_had_leaves_nothing_that_looks_complete(run, environment, cache):

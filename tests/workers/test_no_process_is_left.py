@@ -68,7 +68,7 @@ def fork_in_a_session_of_its_own():
     if grandchild:
         os.write(write, str(grandchild).encode())
         os._exit(0)
-    wait_forever()
+    return wait_forever()
 
 
 def start_without_environment():

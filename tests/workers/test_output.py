@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def test_a_task_that_closes_its_files_returns_all_the_same(run):
 def test_what_is_printed_to_closed_files_does_not_end_up_in_the_outcome(run):
     def closes():
         os.close(1)
-        sys.stdout = open(os.open(os.devnull, os.O_WRONLY), "w")
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         print("{}" * 100)
         return "returned"
 
@@ -162,10 +163,8 @@ def test_files_of_the_worker_are_not_open_in_the_task(run):
         numbers = [int(name) for name in os.listdir("/dev/fd")]
         found = []
         for number in numbers:
-            try:
+            with contextlib.suppress(OSError):
                 found.append(stat.S_ISFIFO(os.fstat(number).st_mode) and number > 2)
-            except OSError:
-                pass
         return any(found)
 
     assert run(opened).outcome.result is False

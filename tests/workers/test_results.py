@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from returns.result import Failure, Success
 
-from airflow_provider_tasks import FailTask, SkipTask
+from airflow_provider_tasks import FailTask, Failure, SkipTask, Success
 from airflow_provider_tasks.runtime.values import Opaque
 from airflow_provider_tasks.workers.diagnosis import diagnose
 
@@ -17,7 +16,7 @@ from airflow_provider_tasks.workers.diagnosis import diagnose
 @pytest.mark.parametrize(
     "value",
     [None, 3, "ü\n\0", 2.5, float("inf"), [1, {"a": [None]}], (1, 2), {1: "a"}, {1, 2}, b"\xff", Decimal("1.10"),
-     datetime(2026, 1, 2, tzinfo=timezone.utc)],
+     datetime(2026, 1, 2, tzinfo=UTC)],
     ids=repr,
 )  # fmt: skip
 def test_a_plain_value_arrives_as_it_is(run, value):
@@ -51,7 +50,9 @@ def test_what_is_raised_is_a_failure_of_its_text(run):
     assert outcome.message == "KeyError: 'who'"
 
 
-@pytest.mark.parametrize(("raised", "text"), [(SystemExit(3), "3"), (KeyboardInterrupt(), ""), (SystemExit(), "")], ids=repr)
+@pytest.mark.parametrize(
+    ("raised", "text"), [(SystemExit(3), "3"), (KeyboardInterrupt(), ""), (SystemExit(), "")], ids=repr
+)
 def test_leaving_python_is_a_failure_too(run, raised, text):
     def leaves():
         raise raised

@@ -1,0 +1,32 @@
+"""``python -m benchmarks``: measure, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks import imports, installation, large_dags, large_results, local_worker, output, table
+
+BENCHMARKS = {
+    module.__name__.partition(".")[2]: module for module in (imports, large_dags, local_worker, large_results, output)
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what this provider costs.")
+    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="one question; may be given again")
+    parser.add_argument("--rounds", type=int, help="measurements of each figure; each question has its own default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    chosen = [BENCHMARKS[name] for name in arguments.only or BENCHMARKS]
+    with tempfile.TemporaryDirectory(prefix="benchmarks-", ignore_cleanup_errors=True) as home:
+        installation.prepare(Path(home))
+        rows = [row for module in chosen for row in module.measure(arguments.rounds or module.ROUNDS)]
+    print(table.as_markdown(rows))
+    if arguments.json:
+        table.write_json(rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
