@@ -21,8 +21,9 @@ def prepare(home: Path) -> None:
     """Make this process, and those that it starts, use an Airflow home in ``home`` and nothing of another one."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
-    # Imports are measured as they are in an installation: compiled.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Imports are measured as they are in an installation: compiled. And a peer hands its environment on.
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPATH"):
+        os.environ.pop(name, None)
     sys.dont_write_bytecode = False
     os.environ["AIRFLOW_HOME"] = str(home / "airflow")
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +14,25 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 
 HASH = """
-import sys
+import os, sys
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.serialization.serialized_objects import DagSerialization
-bag = DagBag(sys.argv[1])
-assert not bag.import_errors, bag.import_errors
-for dag_id, dag in sorted(bag.dags.items()):
-    print("HASH", dag_id, SerializedDagModel.hash(DagSerialization.to_dict(dag)))
+
+def print_hashes(path):
+    bag = DagBag(path)
+    assert not bag.import_errors, bag.import_errors
+    for dag_id, dag in sorted(bag.dags.items()):
+        print("HASH", dag_id, SerializedDagModel.hash(DagSerialization.to_dict(dag)))
+
+for line in sys.stdin:
+    # As Airflow's DAG processor does: Airflow is there already, each file is parsed in a process of its own.
+    if not os.fork():
+        print_hashes(line.strip())
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+    print("DONE", flush=True)
 """
 
 DAG_FILE = """
@@ -87,11 +99,38 @@ BESIDE = {
 }
 
 
-def hashes(path: Path, seed: int | str = 0) -> str:
-    env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(path.parent)}
-    done = subprocess.run([sys.executable, "-c", HASH, path], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return "\n".join(line for line in done.stdout.splitlines() if line.startswith("HASH "))
+class Parser:
+    """A process of its own that parses DAG files."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(folder)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", HASH], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def hashes(self, path: Path) -> str:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{path}\n")
+        self._process.stdin.flush()
+        found = []
+        for line in self._process.stdout:
+            if line == "DONE\n":
+                break
+            found += [line.strip()] if line.startswith("HASH ") else []
+        assert found, "the file has import errors"
+        return "\n".join(found)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def hashes_of(path: Path, seed: int) -> str:
+    parser = Parser(path if path.is_dir() else path.parent, seed)
+    try:
+        return parser.hashes(path)
+    finally:
+        parser.close()
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +146,16 @@ def original(path) -> str:
     for name, text in BESIDE.items():
         path.with_name(name).write_text(text)
     with ThreadPoolExecutor(2) as pool:
-        found = set(pool.map(lambda seed: hashes(path, seed), range(1, 21)))
+        found = set(pool.map(lambda seed: hashes_of(path, seed), range(1, 21)))
     assert len(found) == 1
     return found.pop()
+
+
+@pytest.fixture(scope="module")
+def hashes(path) -> Iterator[Callable[[Path], str]]:
+    parser = Parser(path.parent, seed=0)
+    yield parser.hashes
+    parser.close()
 
 
 def test_twenty_processes_with_other_hash_seeds_agree(original):
@@ -118,7 +164,7 @@ def test_twenty_processes_with_other_hash_seeds_agree(original):
 
 def test_the_examples_are_stable():
     folder = REPOSITORY / "dags_examples"
-    assert hashes(folder, 1) == hashes(folder, 2)
+    assert hashes_of(folder, 1) == hashes_of(folder, 2)
 
 
 @pytest.mark.parametrize(
@@ -139,14 +185,14 @@ def test_the_examples_are_stable():
         pytest.param('[Ping("a"), Ping("b")]', '[Ping("a"), Ping("c")]', id="argument of a mapped task"),
     ],
 )
-def test_a_change_of_what_runs_changes_the_dag(path, original, before, after):
+def test_a_change_of_what_runs_changes_the_dag(path, hashes, original, before, after):
     assert before in DAG_FILE
     path.write_text(DAG_FILE.replace(before, after, 1))
     assert hashes(path) != original
 
 
 @pytest.mark.parametrize("name", sorted(BESIDE))
-def test_a_change_of_a_module_that_goes_along_changes_the_dag(path, original, name):
+def test_a_change_of_a_module_that_goes_along_changes_the_dag(path, hashes, original, name):
     path.write_text(DAG_FILE)
     beside = path.with_name(name)
     beside.write_text(BESIDE[name] + "MORE = 1\n")
@@ -156,6 +202,6 @@ def test_a_change_of_a_module_that_goes_along_changes_the_dag(path, original, na
     assert hashes(path) == original
 
 
-def test_a_remark_does_not_change_the_dag(path, original):
+def test_a_remark_does_not_change_the_dag(path, hashes, original):
     path.write_text(DAG_FILE.replace("# a remark", "# another\n    # and one more"))
     assert hashes(path) == original

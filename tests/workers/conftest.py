@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -32,16 +33,31 @@ class Ran(NamedTuple):
     lines: list[str]
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of all processes of this test run to ask for it makes, and all share."""
+    if "PYTEST_XDIST_TESTRUNUID" not in os.environ:
+        folder = factory.mktemp(name)
+        make(folder)
+        return folder
+    folder = factory.getbasetemp().parent / name
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.mkdir()
+            make(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    return made_once(tmp_path_factory, "cache", lambda _: None)
 
 
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python of this version that has nothing installed."""
-    folder = tmp_path_factory.mktemp("bare")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    argv = [sys.executable, "-m", "venv", "--without-pip"]
+    folder = made_once(tmp_path_factory, "bare", lambda folder: subprocess.run([*argv, folder], check=True))
     return str(folder / "bin" / "python")
 
 

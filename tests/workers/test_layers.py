@@ -15,7 +15,7 @@ from airflow_provider_tasks.workers.diagnosis import diagnose
 from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.payload import pack
 
-from .conftest import run_in, send
+from .conftest import made_once, run_in, send
 
 
 def write_wheel(folder: Path, name: str, version: str, source: str) -> None:
@@ -62,33 +62,48 @@ def uses_it():
     return tinydep.VALUE, tinydep.__file__
 
 
-def installed():
-    argv = [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
-    return subprocess.run(argv, capture_output=True, check=True).stdout
+@pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """A Python of this version with pip and one package more."""
+
+    def make(folder):
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        packages(folder).joinpath("already_there.py").write_text("")
+
+    return str(made_once(tmp_path_factory, "python", make) / "bin" / "python")
 
 
-def test_a_requirement_is_there_in_the_task_and_nowhere_else_and_installed_once(run, environment, cache):
-    before = installed()
-    ran = run(uses_it, environment=environment)
-    assert ran.outcome.result[0] == 2
+@pytest.fixture
+def worker(open_worker, python):
+    return open_worker(python=python)
+
+
+def packages(folder):
+    return next((Path(folder) / "lib").iterdir()) / "site-packages"
+
+
+def files_of(python):
+    return sorted(path for path in packages(Path(python).parents[1]).rglob("*") if "__pycache__" not in path.parts)
+
+
+def test_a_requirement_is_there_in_the_task_and_nowhere_else_and_installed_once(run, environment, cache, python):
+    def uses_both():
+        import already_there
+        import cloudpickle
+        import tinydep
+
+        return tinydep.VALUE, tinydep.__file__, already_there.__name__, cloudpickle.__name__
+
+    before = files_of(python)
+    ran = run(uses_both, environment=environment)
+    assert (ran.outcome.result[0], *ran.outcome.result[2:]) == (2, "already_there", "cloudpickle")
     assert ran.outcome.result[1].startswith(str(cache))
     assert "Successfully installed tinydep-2.0" in ran.lines
-    assert installed() == before
-    again = run(uses_it, environment=environment)
+    assert files_of(python) == before
+    again = run(uses_both, environment=environment)
     assert (again.lines, again.outcome.result) == ([], ran.outcome.result)
     outcome = run(uses_it).outcome
     assert (outcome.category, outcome.detail["requirement"]) == ("environment", "pip install tinydep")
-
-
-def test_a_layer_lies_on_top_of_the_workers_packages(run, environment):
-    def both():
-        import cloudpickle
-        import pytest
-        import tinydep
-
-        return tinydep.VALUE, pytest.__name__, cloudpickle.__name__
-
-    assert run(both, environment=environment).outcome.result == (2, "pytest", "cloudpickle")
 
 
 def test_other_commands_get_a_layer_that_is_theirs_alone(run, environment, cache):
@@ -111,14 +126,14 @@ def test_other_commands_get_a_layer_that_is_theirs_alone(run, environment, cache
 
 def test_a_package_that_is_not_to_be_had_leaves_nothing_that_looks_complete(run, environment, cache):
     environment["requirements"] = ["pip install tinydep", "pip install no-such-package-anywhere"]
-    for _ in range(2):
-        outcome = run(uses_it, environment=environment).outcome
-        assert outcome.category == "environment"
-        assert diagnose(outcome).summary.startswith(
-            "the requirement failed with exit code 1: pip install no-such-package-anywhere\n"
-        )
-        assert "No matching distribution found for no-such-package-anywhere" in outcome.detail["output"]
+    outcome = run(uses_it, environment=environment).outcome
+    assert outcome.category == "environment"
+    summary = diagnose(outcome).summary
+    assert summary.startswith("the requirement failed with exit code 1: pip install no-such-package-anywhere\n")
+    assert "No matching distribution found for no-such-package-anywhere" in outcome.detail["output"]
     assert list(cache.glob("*/.complete")) == []
+    environment["requirements"].pop()
+    assert run(uses_it, environment=environment).outcome.result[0] == 2
 
 
 def test_a_worker_whose_python_has_no_pip_gets_it(open_worker, bare_python, environment):
@@ -130,8 +145,8 @@ BUILDER = """
     from pathlib import Path
     from airflow_provider_tasks.workers.local import LocalWorker
     from tests.workers.test_layers import pack, send, uses_it
-    environment = {"requirements": sys.argv[2:], "cache": sys.argv[1] + "/environments"}
-    with LocalWorker(cache_folder=Path(sys.argv[1])) as worker:
+    environment = {"requirements": sys.argv[3:], "cache": sys.argv[1] + "/environments"}
+    with LocalWorker(cache_folder=Path(sys.argv[1]), python=sys.argv[2]) as worker:
         lines = []
         request = {**pack(uses_it, (), {}), "environment": environment}
         import os
@@ -142,27 +157,27 @@ BUILDER = """
 """
 
 
-def start_builder(folder, *requirements):
+def start_builder(folder, python, *requirements):
     import textwrap
 
-    argv = [sys.executable, "-c", textwrap.dedent(BUILDER), str(folder), *requirements]
+    argv = [sys.executable, "-c", textwrap.dedent(BUILDER), str(folder), python, *requirements]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
 
 
-def test_parallel_builders_build_once(tmp_path, environment):
-    builders = [start_builder(tmp_path, "pip install tinydep") for _ in range(8)]
+def test_parallel_builders_build_once(tmp_path, environment, python):
+    builders = [start_builder(tmp_path, python, "pip install tinydep") for _ in range(8)]
     outputs = [builder.communicate()[0] for builder in builders]
     assert [output.splitlines()[-1].rstrip() for output in outputs] == ["result 2"] * 8
     assert sum("Successfully installed" in output for output in outputs) == 1
 
 
-def test_a_builder_that_is_killed_in_the_middle_is_recovered_from(tmp_path, environment, wheels, monkeypatch):
+def test_a_builder_that_is_killed_in_the_middle_is_recovered_from(tmp_path, environment, python, wheels, monkeypatch):
     # The build reads its package from a pipe, and so it is in the middle for as long as nobody writes there.
     stuck = tmp_path / "stuck"
     stuck.mkdir()
     os.mkfifo(stuck / "tinydep-3.0-py3-none-any.whl")
     monkeypatch.setenv("PIP_FIND_LINKS", str(stuck))
-    with start_builder(tmp_path, "pip install tinydep") as builder:
+    with start_builder(tmp_path, python, "pip install tinydep") as builder:
         for line in builder.stdout:
             if "Processing" in line or "Looking in links" in line:
                 break
@@ -171,7 +186,7 @@ def test_a_builder_that_is_killed_in_the_middle_is_recovered_from(tmp_path, envi
     assert len(folders) == 1
     assert not (folders[0] / ".complete").exists()
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    with LocalWorker(cache_folder=tmp_path) as worker:
+    with LocalWorker(cache_folder=tmp_path, python=python) as worker:
         environment = {"requirements": ["pip install tinydep"], "cache": str(tmp_path / "environments")}
         outcome = send(worker, pack(uses_it, (), {}), environment=environment).outcome
     assert outcome.result[0] == 2
