@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Callable
 
+from airflow_provider_tasks.runtime.naming import type_name
 from airflow_provider_tasks.runtime.values import (
     MAX_DEPTH,
     MAX_INT_BITS,
@@ -178,11 +179,6 @@ class Encoder:
             reason = f"is of type {kind}, which can't be pickled: {type(error).__name__}: {error}"
             raise Refused(reason) from error
         return _opaque(self, Opaque(kind, pickled), Opaque)
-
-
-def type_name(kind: type) -> str:
-    """Give a type's name with its module, as messages show it."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def base64(data: Any) -> str:

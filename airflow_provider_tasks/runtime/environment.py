@@ -71,21 +71,68 @@ class Builder:
             "PIP_NO_INPUT": "1",
         }
         cached = [command for command in requirements if _is_cacheable(command)] if wanted.get("cache") else []
-        if cached and len(cached) == len(requirements) and not script:
-            return layer.python(self._cached(str(wanted["cache"]), python, cached, setup))
-        own = os.path.join(self._folder, "environment")
-        self._create_layer(python, own, setup)
-        if script:
-            self._check(_script_argv(script, self._folder), "startup script", script, own, setup)
-        shared = None
-        for command in requirements:
-            if command in cached:
-                if shared is None:
-                    shared = self._cached(str(wanted["cache"]), python, cached, setup)
-                    _put_below(own, shared)
-                continue
-            self._check(["/bin/sh", "-c", command], "requirement", command, own, setup)
-        return layer.python(own)
+        own = None
+        if script or len(cached) < len(requirements):
+            own = os.path.join(self._folder, "environment")
+            self._create_layer(python, own, setup)
+            if script:
+                self._check(_script_argv(script, self._folder), "startup script", script, own, setup)
+        if not cached:
+            for command in requirements:
+                self._check(["/bin/sh", "-c", command], "requirement", command, str(own), setup)
+            return layer.python(str(own))
+        os.makedirs(str(wanted["cache"]), exist_ok=True)
+        shared = os.path.join(str(wanted["cache"]), _digest(python, cached))
+        self._with_cache(python, requirements, cached, shared=shared, own=own, env=setup)
+        return layer.python(own or shared)
+
+    def _with_cache(
+        self,
+        python: str,
+        requirements: Sequence[str],
+        cached: Sequence[str],
+        *,
+        shared: str,
+        own: str | None,
+        env: Mapping[str, str],
+    ) -> None:
+        """Run ``requirements`` in order, those in ``cached`` only where ``shared``, their layer, is not there yet."""
+        marker = os.path.join(shared, _COMPLETE)
+        lock = None if os.path.exists(marker) else self._begin(python, shared, marker, env)
+        try:
+            if own is not None:
+                _put_below(own, shared)
+            for command in requirements:
+                if command not in cached:
+                    self._check(["/bin/sh", "-c", command], "requirement", command, str(own), env)
+                elif lock is not None:
+                    self._check(["/bin/sh", "-c", command], "requirement", command, shared, env)
+            if lock is not None:
+                with open(marker, "w", encoding="utf-8") as file:
+                    file.write("\n".join(cached) + "\n")
+        finally:
+            if lock is not None:
+                os.close(lock)
+        os.utime(marker)
+
+    def _begin(self, python: str, shared: str, marker: str, env: Mapping[str, str]) -> int | None:
+        """Begin to build a cached layer, under its lock, which is returned; None where somebody else has built it."""
+        import shutil
+
+        lock = os.open(shared + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._wait(lock)
+            if os.path.exists(marker):
+                os.close(lock)
+                return None
+            # A build that was killed left no marker. What it started holds the lock until it ended.
+            os.set_inheritable(lock, True)
+            shutil.rmtree(shared, ignore_errors=True)
+            self._create_layer(python, shared, env)
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
 
     def _create_layer(self, python: str, folder: str, env: Mapping[str, str]) -> None:
         code, output = self._run([python, self._entry, "layer", folder], env=env)
@@ -97,38 +144,13 @@ class Builder:
                 output=output,
             )
 
-    def _cached(self, cache: str, python: str, commands: Sequence[str], env: Mapping[str, str]) -> str:
-        """Return the layer that ``commands`` make, from the cache or made now."""
-        import shutil
-
-        os.makedirs(cache, exist_ok=True)
-        folder = os.path.join(cache, _digest(python, commands))
-        marker = os.path.join(folder, _COMPLETE)
-        if not os.path.exists(marker):
-            lock = os.open(folder + ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                self._wait(lock)
-                if not os.path.exists(marker):
-                    # A build that was killed left no marker. What it started holds the lock until it ended.
-                    os.set_inheritable(lock, True)
-                    shutil.rmtree(folder, ignore_errors=True)
-                    self._create_layer(python, folder, env)
-                    for command in commands:
-                        self._check(["/bin/sh", "-c", command], "requirement", command, folder, env)
-                    with open(marker, "w", encoding="utf-8") as file:
-                        file.write("\n".join(commands) + "\n")
-            finally:
-                os.close(lock)
-        os.utime(marker)
-        return folder
-
     def _check(self, argv: Sequence[str], kind: str, text: str, folder: str, env: Mapping[str, str]) -> None:
         code, output = self._run(argv, env=_in_layer(env, folder))
         if code == 0:
             return
-        command = text.strip().splitlines()[0] if kind == "startup script" else text
+        command = f": {text.strip()}" if len(text.strip().splitlines()) == 1 else ""
         raise EnvironmentFailedError(
-            f"the {kind} failed with exit code {code}: {command}",
+            f"the {kind} failed with exit code {code}{command}",
             command=text,
             exit_code=str(code),
             output=output,
@@ -159,7 +181,8 @@ def _base_python(venv_name: str | None) -> str:
     found: list[str] = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     raise EnvironmentFailedError(
         f"the worker has no virtual environment {venv_name!r}: {python} is not there; "
-        + (f"found {', '.join(found)}" if found else f"{folder} holds none")
+        + (f"found {', '.join(found)}" if found else f"{folder} holds none"),
+        venv=venv_name,
     )
 
 

@@ -200,8 +200,8 @@ def _encode(returned: Any, request: Request) -> tuple[str, bytes]:
     if len(encoded) > protocol.RESULT_LIMIT:
         raise _FailedError(
             "value",
-            f"the result takes {len(encoded):,} bytes as JSON, expected at most {protocol.RESULT_LIMIT:,}: "
-            "write it to a storage and return where it is",
+            f"the result takes {len(encoded):,} bytes as JSON, expected at most {protocol.RESULT_LIMIT:,}",
+            size=str(len(encoded)),
         )
     return status, encoded
 

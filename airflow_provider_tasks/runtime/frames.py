@@ -14,7 +14,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.runtime.decoding import Decoder, text, unbase64, zone_of
-from airflow_provider_tasks.runtime.encoding import Encoder, base64, datetime, timedelta, type_name
+from airflow_provider_tasks.runtime.encoding import Encoder, base64, datetime, timedelta
+from airflow_provider_tasks.runtime.naming import type_name
 from airflow_provider_tasks.runtime.values import TAG, Refused
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ Whoever reads an outcome treats it as hostile: :func:`parse_outcome` returns an 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -72,6 +73,10 @@ class Outcome:
         return self.status == "success"
 
 
+CONTAINER_LIMIT = 5_000_000
+"""Lists and objects that an outcome may hold: an empty one is 2 bytes of JSON, and more than 50 of memory."""
+
+
 def parse_outcome(data: bytes, *, limit: int = OUTCOME_LIMIT) -> Outcome:
     """Read an outcome that a worker wrote; the worker may have written anything.
 
@@ -92,6 +97,8 @@ def parse_outcome(data: bytes, *, limit: int = OUTCOME_LIMIT) -> Outcome:
     """
     if len(data) > limit:
         raise MalformedOutcomeError(f"the outcome has {len(data):,} bytes, expected at most {limit:,}")
+    if _containers(data) > CONTAINER_LIMIT:
+        raise MalformedOutcomeError(f"the outcome has more lists and objects than {CONTAINER_LIMIT:,}")
     try:
         head = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError, MemoryError) as error:
@@ -143,6 +150,16 @@ _FIELDS = {
     "signal",
     "python",
 }
+
+
+def _containers(data: bytes) -> int:
+    """Count the lists and objects of JSON; exact only where there may be too many, as brackets in text look alike."""
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets <= CONTAINER_LIMIT:
+        return brackets
+    # Possessive (Python 3.11, which whoever reads outcomes has): no way back means no memory for it.
+    without_text = re.sub(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', b"", data, flags=re.DOTALL)
+    return without_text.count(b"[") + without_text.count(b"{")
 
 
 def _refuse_constant(name: str) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from airflow_provider_tasks.runtime.naming import type_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -77,15 +79,9 @@ def _describe_one(error: BaseException, relation: str) -> dict[str, Any]:
     notes = [str(note)[:10_000] for note in getattr(error, "__notes__", ()) or ()][:50]
     for member in getattr(error, "exceptions", ()) if _is_group(error) else ():
         notes.append(f"| {type(member).__name__}: {message_of(member)}")
-    module = type(error).__module__
-    name = type(error).__qualname__
-    if module.startswith("unusual_prefix_"):
-        # How Airflow names the module of a DAG file: unusual_prefix_HASH_NAME.
-        module = module.split("_", 3)[-1]
-    if module not in ("builtins", "__main__"):
-        name = f"{module}.{name}"
+    name = type_name(type(error))
     return {
-        "type": name[:1000],
+        "type": (name[9:] if name.startswith("__main__.") else name)[:1000],
         "message": message_of(error),
         "frames": frames,
         "relation": relation,

@@ -111,6 +111,7 @@ class Supervisor:
             head.update(category=stopped.reason, message=self._why(stopped.reason), detail=self._limits())
         finally:
             self._deadline = self._memory = None
+            self._terminated = False  # that was meant for this request: its outcome must stay until it has been read
             processes.kill_all()
         if self._tee is not None:
             self._tee.drain()

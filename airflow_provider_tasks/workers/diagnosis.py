@@ -33,12 +33,15 @@ def diagnose(outcome: Outcome) -> Diagnosis:
     detail = outcome.detail
     if category == "task":
         retry = outcome.retry
-        if outcome.exit_code and not outcome.exceptions and not outcome.has_result:
+        if outcome.exit_code is not None and not outcome.exceptions and not outcome.has_result:
             advice = "Something in it ended the process: os._exit, a crash of a library, or a handler at exit."
         elif not retry:
             advice = "The task asked not to be tried again (FailTask)."
     elif category == "environment" and detail.get("module"):
         advice = _advice_on_module(detail["module"], detail.get("requirement", ""))
+        retry = False
+    elif category == "environment" and detail.get("venv"):
+        advice = "Name a virtual environment that the worker has, or leave python_venv_name out."
         retry = False
     elif category == "environment" and detail.get("output"):
         last = detail["output"].strip().splitlines()[-20:]
@@ -47,16 +50,16 @@ def diagnose(outcome: Outcome) -> Diagnosis:
             advice = "The command needs root, which the worker does not run as: " + advice[0].lower() + advice[1:]
     elif category == "memory" and outcome.peak_memory and detail.get("memory_limit", "").isdecimal():
         limit = int(detail["memory_limit"])
-        summary = f"the task held {format_bytes(outcome.peak_memory)} of memory, its limit is {format_bytes(limit)}"
+        summary = f"the task held {outcome.peak_memory:,} bytes of memory, its limit is {format_bytes(limit)}"
         advice = (
             f"Give it a larger worker_size (at least {format_bytes(max(2 * limit, outcome.peak_memory))}), "
             "or let it hold less at a time."
         )
     elif category == "python_mismatch" and detail.get("airflow_python"):
-        advice = (
-            f"Give the worker Python {detail['airflow_python']} (WorkerConfig(python=…) or a worker_image with it); "
-            "a script or a notebook runs on any version from 3.9 on."
-        )
+        version = detail["airflow_python"]
+        advice = f"Give the worker Python {version}, with WorkerConfig(python=…) or a worker_image that has it."
+    elif category == "value" and detail.get("size"):
+        advice = "Write it to a storage and return where it is."
     return Diagnosis(category, summary, advice, retry)
 
 

@@ -32,7 +32,7 @@ class WorkerError(Exception):
         super().__init__(f"{summary}\n{advice}" if advice else summary)
         self.summary = summary
         self.advice = advice
-        self.retry = retry
+        self.retry = self.may_pass if retry is None else retry
         self.outcome = outcome
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -62,6 +62,7 @@ class ImageError(WorkerError):
     """The worker's image can't be had."""
 
     category = "image"
+    may_pass = False
 
 
 class UnschedulableError(WorkerError):
@@ -98,24 +99,28 @@ class PythonMismatchError(WorkerError):
     """The worker's Python is of another minor version than Airflow's."""
 
     category = "python_mismatch"
+    may_pass = False
 
 
 class ValueNotSupportedError(WorkerError):
     """The result can't travel to Airflow."""
 
     category = "value"
+    may_pass = False
 
 
 class PayloadError(WorkerError):
     """The request could not be packed or loaded, or the outcome could not be read."""
 
     category = "payload"
+    may_pass = False
 
 
 class ConfigurationError(WorkerError):
     """A setting is wrong."""
 
     category = "configuration"
+    may_pass = False
 
 
 class ClusterError(WorkerError):

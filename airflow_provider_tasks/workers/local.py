@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_tasks.runtime import files, processes
 from airflow_provider_tasks.runtime.outcome import MalformedOutcomeError, Outcome, parse_outcome
-from airflow_provider_tasks.runtime.protocol import OUTCOME_LIMIT
+from airflow_provider_tasks.runtime.protocol import OUTCOME_LIMIT, PHASES
 from airflow_provider_tasks.workers.archive import unpack
 from airflow_provider_tasks.workers.failures import ConfigurationError, KilledError, PayloadError, WorkerError
 from airflow_provider_tasks.workers.lines import LineSplitter
@@ -262,4 +262,5 @@ def _read(data: bytes, elapsed: float) -> Outcome:
         raise PayloadError(f"the worker's outcome can't be read: {error}") from error
     # What the worker did not account for went into starting its processes.
     known = sum(seconds for phase, seconds in outcome.timeline.items() if phase != "started")
-    return replace(outcome, timeline={**outcome.timeline, "started": max(0.0, elapsed - known)})
+    timeline = {**outcome.timeline, "started": max(0.0, elapsed - known)}
+    return replace(outcome, timeline={phase: timeline[phase] for phase in PHASES if phase in timeline})

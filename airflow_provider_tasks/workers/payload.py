@@ -69,7 +69,7 @@ def _dump(task: _Call, bundle: Bundle, by_reference: Collection[str] = ()) -> _P
         try:
             packer.dump(task)
         except Exception as error:
-            raise _unpicklable(task, bundle, error) from error
+            raise _unpicklable(task, bundle, error) from None
         size = len(packer.file.getvalue())
         if size > protocol.REQUEST_LIMIT:
             raise _too_large(task, bundle, size)

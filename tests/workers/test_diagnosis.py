@@ -55,9 +55,9 @@ def test_a_task_that_asked_for_no_retry_gets_none():
     assert (diagnosis.retry, diagnosis.advice) == (False, "The task asked not to be tried again (FailTask).")
 
 
-def test_memory_is_told_in_units_people_use_with_a_size_that_may_do():
+def test_memory_is_told_beside_its_limit_with_a_size_that_may_do():
     diagnosis = failed("memory", peak_memory=3 * 2**29, detail={"memory_limit": str(2**30)})
-    assert diagnosis.summary == "the task held 1.5 GiB of memory, its limit is 1 GiB"
+    assert diagnosis.summary == "the task held 1,610,612,736 bytes of memory, its limit is 1 GiB"
     assert diagnosis.advice == "Give it a larger worker_size (at least 2 GiB), or let it hold less at a time."
 
 
@@ -87,7 +87,7 @@ def test_a_missing_module_comes_with_the_requirement():
 
 def test_a_python_mismatch_names_the_version_to_use():
     advice = failed("python_mismatch", detail={"airflow_python": "3.12", "worker_python": "3.9"}).advice
-    assert advice.startswith("Give the worker Python 3.12 (WorkerConfig(python=…)")
+    assert advice.startswith("Give the worker Python 3.12, with WorkerConfig(python=…)")
 
 
 @pytest.mark.parametrize(

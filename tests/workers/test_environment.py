@@ -64,7 +64,7 @@ def test_a_startup_script_ends_at_its_first_failing_line(run):
     assert ran.lines == ["before"]
     diagnosis = diagnose(ran.outcome)
     assert diagnosis.category == "environment"
-    assert diagnosis.summary == "the startup script failed with exit code 1: echo before\n    before"
+    assert diagnosis.summary == "the startup script failed with exit code 1\n    before"
     assert diagnosis.advice == "Run the command by hand in the worker's environment to see why it fails."
 
 

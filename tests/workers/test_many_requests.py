@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
+import pytest
+
+from airflow_provider_tasks.workers.failures import KilledError
 from airflow_provider_tasks.workers.payload import pack
 
 from .conftest import run_in, send
@@ -25,7 +29,7 @@ def test_a_request_after_one_that_failed_runs(worker):
         raise ValueError
 
     for bad, limits in [(raises, {}), (lambda: os._exit(3), {}), (lambda: os.kill(os.getpid(), 9), {}),
-                        (lambda: __import__("signal").pause(), {"time": 0.5}),
+                        (signal.pause, {"time": 0.5}),
                         (lambda: [b"x" * 2**20 for _ in range(2000)], {"memory": 100 * 2**20})]:  # fmt: skip
         assert run_in(worker, bad, limits=limits).outcome.status == "failure"
         ran = run_in(worker, lambda: print("next") or 1)
@@ -49,11 +53,20 @@ def test_variables_and_context_are_of_one_request_alone(worker):
     assert run_in(worker, sees).outcome.result == (None, {})
 
 
+def test_a_signal_to_end_ends_the_request_that_runs_and_an_idle_worker(worker):
+    def tells():
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.pause()
+
+    for _ in range(5):
+        assert run_in(worker, tells).outcome.category == "killed"
+    supervisor = run_in(worker, os.getppid).outcome.result
+    os.kill(supervisor, signal.SIGTERM)
+    with pytest.raises(KilledError, match="the worker ended with exit code 0 before it reported an outcome"):
+        run_in(worker, signal.pause)
+
+
 def test_a_worker_that_was_told_to_end_takes_no_more(worker):
-    import pytest
-
-    from airflow_provider_tasks.workers.failures import KilledError
-
     assert run_in(worker, lambda: 1).outcome.result == 1
     worker.kill()
     with pytest.raises(KilledError, match="the worker was told to end before it ran the task"):
