@@ -147,12 +147,10 @@ def _load(request: Request) -> tuple[Any, list[Any], dict[str, Any]]:
 
 
 def _missing_module(error: ModuleNotFoundError) -> _FailedError:
-    package = (error.name or "").partition(".")[0]
     return _FailedError(
         "environment",
         f"the worker has no module {error.name!r}, which the task imports",
         module=error.name or "",
-        requirement=f"pip install {package}" if package else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_tasks.workers.quantities import format_bytes
@@ -38,7 +39,7 @@ def diagnose(outcome: Outcome) -> Diagnosis:
         elif not retry:
             advice = "The task asked not to be tried again (FailTask)."
     elif category == "environment" and detail.get("module"):
-        advice = _advice_on_module(detail["module"], detail.get("requirement", ""))
+        advice = _advice_on_module(detail["module"])
         retry = False
     elif category == "environment" and detail.get("venv"):
         advice = "Name a virtual environment that the worker has, or leave python_venv_name out."
@@ -63,18 +64,18 @@ def diagnose(outcome: Outcome) -> Diagnosis:
     return Diagnosis(category, summary, advice, retry)
 
 
-def _advice_on_module(module: str, requirement: str) -> str:
-    if module.partition(".")[0] == "airflow":
+def _advice_on_module(module: str) -> str:
+    package = module.partition(".")[0]
+    if package == "airflow":
         return (
             "A worker has no Airflow: take what the task needs as an argument, from get_context(), or from "
             "WorkerConfig(connections=…, variables=…), and import airflow outside of what the task uses."
         )
-    if not requirement:
-        return "Use a worker whose Python has it."
-    return (
-        f"Add a requirement to the task (requirements = [{requirement!r}]), "
-        "or use a worker whose Python has the package."
-    )
+    # A module's name is not what pip installs it by; a guess could be anybody's package.
+    distribution = next(iter(packages_distributions().get(package, ())), None)
+    what = "" if distribution else f" that installs the package with {package!r}"
+    requirement = f"pip install {distribution or '…'}"
+    return f"Add a requirement to the task{what} (requirements = [{requirement!r}]), or use a worker that has it."
 
 
 def _wants_root(output: str) -> bool:

@@ -9,7 +9,6 @@ import pytest
 
 from tests.live.airflow_installation import AirflowInstallation
 
-
 DAY = datetime(2026, 4, 5, tzinfo=UTC)
 
 
@@ -153,7 +152,7 @@ def test_fail_task_is_not_tried_again(failures: tuple[AirflowInstallation, str])
             "lacks_a_module",
             "environment",
             "the worker has no module 'a_package_that_nobody_has'",
-            "pip install a_package_that_nobody_has",
+            "that installs the package with 'a_package_that_nobody_has'",
         ),
         ("unprepared", "environment", "exit code 4: echo the disk is full >&2; exit 4", "Run the command by hand"),
     ],

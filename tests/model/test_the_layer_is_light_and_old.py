@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 import airflow_provider_tasks.model
+from tests.pythons import python_or_skip
 
 FOLDER = pathlib.Path(airflow_provider_tasks.model.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
@@ -40,9 +40,7 @@ def test_importing_the_model_loads_neither_returns_nor_yaml():
 
 
 def test_the_model_runs_on_python_3_9_and_results_say_what_they_need():
-    python = shutil.which("python3.9")
-    if python is None or run(python, "").returncode != 0:
-        pytest.skip("there is no python3.9 on the PATH")
+    python = python_or_skip("3.9")
     code = imports([name for name in MODULES if name != "results"])
     code += "from airflow_provider_tasks.model.task import Task\n"
     code += "print(type('Ping', (Task,), {'run': lambda self: 42})()())"

@@ -7,7 +7,6 @@ import copy
 import json
 import math
 import pickle
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success  # noqa: TID253
 
 from airflow_provider_tasks.runtime.values import MAX_DEPTH, Opaque, decode, decode_json, encode, encode_json
+from tests.pythons import python_or_skip
 
 any_text = st.text(st.characters(exclude_categories=()))
 integers = st.integers() | st.integers(-(2**65), 2**65) | st.sampled_from([64, 2048, 20_000]).map(lambda n: 1 << n)
@@ -321,10 +321,7 @@ sys.stdout.buffer.write(text)
 
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
 def test_the_codec_is_the_same_on_the_python_of_a_worker(version: str) -> None:
-    installed = [str(path) for path in Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
-    python = next(iter(installed), None) or shutil.which(f"python{version}")
-    if python is None:
-        pytest.skip(f"there is no Python {version} here")
+    python = python_or_skip(version)
     ran = subprocess.run([python, "-I", "-c", PATH + IN_A_WORKER], capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     value = decode_json(ran.stdout)

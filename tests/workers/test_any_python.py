@@ -8,35 +8,18 @@ import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_tasks.runtime.outcome import parse_outcome
 from airflow_provider_tasks.workers.archive import build_archive
 from airflow_provider_tasks.workers.failures import ConfigurationError
+from tests.pythons import python_or_skip
 
 from .conftest import send
 
 VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 TOO_OLD = ["3.6", "3.7", "3.8"]
-
-
-def find_python(version):
-    """The path of a Python of `version` on this machine, however it was installed."""
-    name = f"python{version}"
-    folders = [*sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin")), *map(Path, os.get_exec_path())]
-    for folder in folders:
-        if (folder / name).exists() and "shims" not in folder.parts:
-            return str(folder / name)
-    return None
-
-
-def python_or_skip(version):
-    found = find_python(version)
-    if found is None:
-        pytest.skip(f"there is no Python {version} on this machine")
-    return found
 
 
 def calling(function, *args, python):

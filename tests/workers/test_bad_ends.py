@@ -152,7 +152,7 @@ def test_a_missing_module_is_named_with_a_requirement(run):
     diagnosis = diagnosis_of(run(imports))
     assert diagnosis.category == "environment"
     assert diagnosis.summary == "the worker has no module 'no_such_package', which the task imports"
-    assert "requirements = ['pip install no_such_package']" in diagnosis.advice
+    assert "that installs the package with 'no_such_package' (requirements = ['pip install …'])" in diagnosis.advice
     assert diagnosis.retry is False
 
 

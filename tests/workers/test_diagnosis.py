@@ -76,13 +76,18 @@ def test_a_command_that_wants_root_says_so_where_there_is_none(output):
 
 
 def test_a_missing_module_comes_with_the_requirement():
-    detail = {"module": "yaml", "requirement": "pip install yaml"}
-    diagnosis = failed("environment", detail=detail)
+    diagnosis = failed("environment", detail={"module": "yaml.nodes"})
     assert diagnosis.advice == (
-        "Add a requirement to the task (requirements = ['pip install yaml']), "
-        "or use a worker whose Python has the package."
+        "Add a requirement to the task (requirements = ['pip install PyYAML']), or use a worker that has it."
     )
     assert diagnosis.retry is False
+
+
+def test_no_package_is_offered_that_nobody_here_knows():
+    assert failed("environment", detail={"module": "no_such_package"}).advice == (
+        "Add a requirement to the task that installs the package with 'no_such_package' "
+        "(requirements = ['pip install …']), or use a worker that has it."
+    )
 
 
 def test_a_python_mismatch_names_the_version_to_use():
