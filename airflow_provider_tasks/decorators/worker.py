@@ -42,7 +42,7 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
         self,
         *,
         python_callable: Callable[..., Any],
-        digest: Any = None,
+        implementation: Any = None,
         requirements: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
@@ -84,7 +84,7 @@ class TaskClassOperator(WorkerOperator):
         task_id: str,
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
-        digest: Any = None,
+        implementation: Any = None,
         **kwargs: Any,
     ) -> None:
         if not getattr(self, "_BaseOperator__from_mapped", False):
@@ -194,20 +194,22 @@ def worker_task(
                 f"@task.worker(requirements=…) on the class {python_callable.__name__}: "
                 "requirements of a class are its attribute: requirements = […]"
             )
-        kwargs["digest"] = Digest([python_callable], Bundle.around(python_callable))
+        kwargs["implementation"] = Digest([python_callable], Bundle.around(python_callable), _name(python_callable))
         python_callable = _maker(python_callable)
         operator = TaskClassOperator
     elif callable(python_callable):
-        kwargs["digest"] = Digest([python_callable], Bundle.around(python_callable))
-        check_parameters(
-            getattr(python_callable, "__name__", "function"), inspect.signature(python_callable).parameters
-        )
+        kwargs["implementation"] = Digest([python_callable], Bundle.around(python_callable), _name(python_callable))
+        check_parameters(_name(python_callable), inspect.signature(python_callable).parameters)
     return task_decorator_factory(
         python_callable=python_callable,
         multiple_outputs=multiple_outputs,
         decorated_operator_class=operator,
         **kwargs,
     )
+
+
+def _name(python_callable: Callable[..., Any]) -> str:
+    return getattr(python_callable, "__name__", "function")
 
 
 def _maker(cls: type[Task] | type[TaskDispatcher]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.messages import Environment, Request
     from airflow_provider_tasks.runtime.outcome import Outcome
     from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
@@ -78,7 +79,6 @@ class WorkerOperator(BaseOperator):
         "worker_config",
         "default_worker_config",
         "implementation",
-        "digest",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "worker_config": "json",
@@ -106,19 +106,17 @@ class WorkerOperator(BaseOperator):
         self.default_worker_config = _declared(weaker, folder)
         self.fail_on_failure = fail_on_failure
         self.pickle_results = pickle_results
-        self.implementation = ""
-        self.digest: Any = ""
+        self.implementation: Digest | str = ""
         self._worker: WorkerBackend | None = None
         self._check_size()
 
-    def describe(self, implementation: str, *parts: Any) -> None:
+    def describe(self, name: str, *parts: Any) -> None:
         """Say what this operator runs, for the UI and for the version of the DAG."""
-        self.implementation = implementation
         dag = self.get_dag()
         code = [part if isinstance(part, type) or callable(part) else type(part) for part in parts]
-        settings = [self.node, self.worker_config, self.default_worker_config, self.pickle_results]
-        settings = ["(put off)" if is_put_off(part) else part for part in settings]
-        self.digest = Digest([*parts, *settings], Bundle.around(*code, file=dag.fileloc if dag else None))
+        settings = (self.node, self.worker_config, self.default_worker_config, self.pickle_results)
+        shown = ["(put off)" if is_put_off(part) else _as_text(part) for part in settings]
+        self.implementation = Digest([*parts, *shown], Bundle.around(*code, file=dag.fileloc if dag else None), name)
 
     @abstractmethod
     def prepare(self, context: Context, node: Node | None) -> Work:
@@ -126,37 +124,22 @@ class WorkerOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run it in a worker and return its result."""
-        from airflow_provider_tasks.operators.context import context_variables, handed_over, worker_context
         from airflow_provider_tasks.operators.outcomes import outcome_of, outcome_xcom, timeline_line
         from airflow_provider_tasks.operators.workers import open_worker
-        from airflow_provider_tasks.runtime import values
         from airflow_provider_tasks.workers.failures import WorkerError
 
         node = as_node(self.node)
         settings = self._settings(node)
-        work = self.prepare(context, node)
-        # Only the node's name: its properties are the user's, and may hold what no log should.
-        where = f" on node {node.name} ({node.architecture.value})" if node else ""
-        self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
-        secrets, secret_variables = handed_over(settings.config)
-        request = work.request
-        request["context"] = values.encode({**worker_context(context, node), **secrets})
-        request["pickle_results"] = self.pickle_results
-        request["limits"] = {"memory": settings.size.memory, "time": settings.time_limit}
-        request["environment"] = {
-            "variables": {**context_variables(), **(settings.config.env_variables or {}), **secret_variables},
-            "startup_script": settings.config.startup_script,
-            "requirements": list(work.requirements),
-            "python_venv_name": settings.config.python_venv_name,
-        }
-        about = {
-            "node": node.name if node else None,
-            "implementation": work.implementation,
-            "backend": settings.backend,
-        }
-        with open_worker(settings, request) as worker:
-            self._worker = worker
-            about["worker"] = worker.name
+        about = {"node": node.name if node else None, "backend": settings.backend}
+        self._worker = open_worker(settings)
+        with self._worker as worker:
+            work = self.prepare(context, node)
+            about |= {"implementation": work.implementation, "worker": worker.name}
+            # Only the node's name: its properties are the user's, and may hold what no log should.
+            where = f" on node {node.name} ({node.architecture.value})" if node else ""
+            self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
+            request = self._request(context, node, settings, work)
+            request["environment"].update(worker.environment)
             try:
                 outcome = worker.run(request, self._log_output)
             except WorkerError as error:
@@ -167,6 +150,25 @@ class WorkerOperator(BaseOperator):
         self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
         context["ti"].xcom_push("outcome", outcome_xcom(outcome, **about))
         return self._finish(outcome)
+
+    def _request(self, context: Context, node: Node | None, settings: Settings, work: Work) -> Request:
+        from airflow_provider_tasks.operators.context import context_variables, handed_over, worker_context
+        from airflow_provider_tasks.runtime import values
+
+        secrets, secret_variables = handed_over(settings.config)
+        environment: Environment = {
+            "variables": {**context_variables(), **(settings.config.env_variables or {}), **secret_variables},
+            "startup_script": settings.config.startup_script,
+            "requirements": list(work.requirements),
+            "python_venv_name": settings.config.python_venv_name,
+        }
+        return {
+            **work.request,
+            "context": values.encode({**worker_context(context, node), **secrets}),
+            "pickle_results": self.pickle_results,
+            "limits": {"memory": settings.size.memory, "time": settings.time_limit},
+            "environment": environment,
+        }
 
     def on_kill(self) -> None:
         """End the worker: every process of it."""
@@ -210,16 +212,15 @@ class WorkerOperator(BaseOperator):
         names = {str(name) for name in found if name is not None and not is_put_off(name)}
         if names:
             from airflow_provider_tasks.workers.config import find_size
-            from airflow_provider_tasks.workers.settings import Installation
+            from airflow_provider_tasks.workers.settings import read_sizes
 
-            sizes = Installation.read().sizes
             for name in sorted(names):
-                find_size(name, sizes)
+                find_size(name, read_sizes())
 
 
 def _declared(config: Any, folder: str = "") -> Any:
     """Return ``config`` as plain data, checked as far as it is known; a file's path starts at ``folder``."""
-    if is_put_off(config) and not isinstance(config, Mapping):
+    if config is None or (is_put_off(config) and not isinstance(config, Mapping)):
         return config
     if isinstance(config, (str, os.PathLike)):
         config = os.path.join(folder, os.path.expanduser(config))
@@ -229,6 +230,14 @@ def _declared(config: Any, folder: str = "") -> Any:
 def as_node(node: Any) -> Node | None:
     """Return ``node``, which may be given as JSON."""
     return node if node is None or isinstance(node, Node) else Node.from_json(node)
+
+
+def _as_text(setting: Any) -> str:
+    """Return plain data, or a node, as text that is the same in every process."""
+    if setting is None or isinstance(setting, bool):
+        return str(setting)
+    plain = setting.to_json() if isinstance(setting, Node) else setting
+    return json.dumps(plain, sort_keys=True, default=repr)
 
 
 def _result(kind: str, value: Any) -> dict[str, Any]:

@@ -27,11 +27,10 @@ class TaskReference:
     def __init__(self, task: Any) -> None:
         self.task = task
         kind = task if isinstance(task, type) else type(task)
-        self._name = kind.__name__
-        self._digest = Digest([task], Bundle.around(kind))
+        self._digest = Digest([task], Bundle.around(kind), kind.__name__)
 
     def __str__(self) -> str:
-        return f"{self._name} {self._digest}"
+        return str(self._digest)
 
 
 class TaskPartial(OperatorPartial):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.failures import ConfigurationError
-from airflow_provider_tasks.workers.local import LocalWorker, setup_environment
+from airflow_provider_tasks.workers.local import LocalWorker
 
 if TYPE_CHECKING:
-    from airflow_provider_tasks.runtime.messages import Request
     from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
 
 
-def open_worker(settings: Settings, request: Request) -> WorkerBackend:
-    """Return a worker for ``request``, which is given what only this worker's backend knows.
+def open_worker(settings: Settings) -> WorkerBackend:
+    """Return a worker, not started yet.
 
     Raises:
         ConfigurationError: there is no such worker.
@@ -27,8 +25,6 @@ def open_worker(settings: Settings, request: Request) -> WorkerBackend:
             "backend = kubernetes: this version has the local worker only",
             "Set backend = local in [worker_tasks], the connection or WorkerConfig.",
         )
-    request["environment"]["setup_variables"] = setup_environment(os.environ)
-    request["environment"]["cache"] = str(settings.cache_folder / "environments")
     return LocalWorker(
         cache_folder=settings.cache_folder,
         python=settings.config.python,

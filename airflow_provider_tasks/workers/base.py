@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.messages import Environment, Request
     from airflow_provider_tasks.runtime.outcome import Outcome
 
 
@@ -23,6 +23,10 @@ class WorkerBackend(Protocol):
     @property
     def place(self) -> str:
         """Where the worker is, for people: a folder, a pod."""
+
+    @property
+    def environment(self) -> Environment:
+        """What a request's environment must say because it goes to this worker."""
 
     def run(self, request: Request, on_output: Callable[[str], None]) -> Outcome:
         """Run ``request`` and return its outcome; each line of output goes to ``on_output`` as it comes.

@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import types
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +34,15 @@ class Bundle:
     Args:
         roots: folders whose modules these are: the DAG bundle's.
         modules: names of single modules: the DAG file's.
+        by_user: names that the user registered with ``cloudpickle.register_pickle_by_value``.
 
     """
 
-    def __init__(self, roots: Iterable[Path], modules: Iterable[str]) -> None:
+    def __init__(self, roots: Iterable[Path], modules: Iterable[str], by_user: frozenset[str] = frozenset()) -> None:
         found = [Path(root).absolute() for root in roots]
         self._roots = tuple(sorted({f"{path}/" for root in found for path in (root, root.resolve())}))
         self._names = {name for name in modules if name in sys.modules}
-        self._by_user = _registered()
+        self._by_user = by_user
 
     @classmethod
     def around(cls, *objects: Any, file: str | None = None) -> Bundle:
@@ -48,19 +50,8 @@ class Bundle:
 
         Its roots are the folders on ``sys.path`` that hold them, as Airflow puts a bundle's there.
         """
-        names = {getattr(obj, "__module__", None) or "" for obj in objects}
-        roots = set()
-        for found in {_file(sys.modules.get(name)) for name in names} | {file}:
-            if not found or _is_installed(found):
-                continue
-            folder = os.path.dirname(os.path.abspath(found))
-            roots.add(folder)
-            for entry in map(os.path.abspath, sys.path):
-                if entry != "/" and f"{folder}/".startswith(f"{entry}/"):
-                    roots.add(entry)
-        python = {*sys.stdlib_module_names, _PACKAGE} - {"__main__"}
-        modules = {name for name in names if name.partition(".")[0] not in python}
-        return cls(map(Path, roots), {name for name in modules if not _is_installed(_file(sys.modules.get(name)))})
+        names = frozenset(getattr(obj, "__module__", None) or "" for obj in objects)
+        return _around(names, file, tuple(sys.path), _registered())
 
     def holds(self, module: types.ModuleType) -> bool:
         """Whether ``module`` is one of them."""
@@ -147,6 +138,24 @@ class Bundle:
     def _holds_file(self, file: str) -> bool:
         in_roots = bool(file and self._roots) and f"{os.path.abspath(file)}/".startswith(self._roots)
         return in_roots and not _is_installed(file)
+
+
+@lru_cache(maxsize=64)
+def _around(names: frozenset[str], file: str | None, path: tuple[str, ...], by_user: frozenset[str]) -> Bundle:
+    """Make a bundle; a DAG file with a thousand tasks asks a thousand times for the same one."""
+    roots = set()
+    for found in {_file(sys.modules.get(name)) for name in names} | {file}:
+        if not found or _is_installed(found):
+            continue
+        folder = os.path.dirname(os.path.abspath(found))
+        roots.add(folder)
+        for entry in map(os.path.abspath, path):
+            if entry != "/" and f"{folder}/".startswith(f"{entry}/"):
+                roots.add(entry)
+    python = {*sys.stdlib_module_names, _PACKAGE} - {"__main__"}
+    modules = {name for name in names if name.partition(".")[0] not in python}
+    mine = {name for name in modules if not _is_installed(_file(sys.modules.get(name)))}
+    return Bundle(map(Path, roots), mine, by_user)
 
 
 def imports(code: types.CodeType, package: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ import difflib
 import json
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -216,6 +217,7 @@ _TEXT_FIELDS = (
 )
 
 
+@lru_cache(maxsize=8)
 def parse_sizes(text: str) -> Mapping[str, WorkerSize]:
     """Read the table of ``[worker_tasks] sizes``: JSON, a size's name to ``cpu``, ``memory``, ``time_limit``.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Digest:
-    """The digest of ``parts``, worked out when it is first asked for, as text.
+    """The digest of ``parts``, after a ``name`` for people, worked out when it is first asked for.
 
     A DAG file goes on after it has made an operator: what the operator's code refers to may be defined below it.
     So the digest is taken when Airflow serializes the DAG, which asks for :meth:`serialize` or ``str``.
@@ -34,16 +34,17 @@ class Digest:
     True
     """
 
-    def __init__(self, parts: Iterable[Any], bundle: Bundle | None = None) -> None:
+    def __init__(self, parts: Iterable[Any], bundle: Bundle | None = None, name: str = "") -> None:
         self._parts = list(parts)
         self._bundle = bundle
+        self._name = name
         self._text: str | None = None
 
     def serialize(self) -> str:
         """Return the digest; the name is the one that Airflow's serialization of template fields looks for."""
         if self._text is None:
             parts = [_code_of(part, self._bundle) for part in self._parts]
-            self._text = _hash(_Walk(self._bundle).tokens(parts))[:16]
+            self._text = f"{self._name} {_hash(_Walk(self._bundle).tokens(parts))[:16]}".strip()
         return self._text
 
     __str__ = serialize
@@ -72,11 +73,7 @@ def _code_of(part: Any, bundle: Bundle | None) -> Any:
 
 
 def _hash(tokens: Iterable[str]) -> str:
-    hasher = hashlib.sha256()
-    for token in tokens:
-        hasher.update(token.encode("utf-8", "surrogatepass"))
-        hasher.update(b"\0")
-    return hasher.hexdigest()
+    return hashlib.sha256("\0".join(tokens).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class _Walk:

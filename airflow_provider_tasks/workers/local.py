@@ -29,7 +29,7 @@ from airflow_provider_tasks.workers.lines import LineSplitter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.messages import Environment, Request
 
 MARK = "AIRFLOW_WORKER_NAME"
 """The environment variable that every process of a worker inherits."""
@@ -98,7 +98,17 @@ class LocalWorker:
         """The worker's folder."""
         return str(self.folder)
 
+    @property
+    def environment(self) -> Environment:
+        """What a request to a worker on this machine says beside what it is to do."""
+        return {"setup_variables": setup_environment(os.environ), "cache": str(self._cache / "environments")}
+
     def __enter__(self) -> LocalWorker:
+        try:
+            self._start()  # its processes start while the request is made
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -19,6 +19,13 @@ SECTION = "worker_tasks"
 _OPTIONS = ("backend", "kubernetes_conn_id", "namespace", "worker_image", "worker_size")
 
 
+def read_sizes() -> Mapping[str, WorkerSize]:
+    """Read the table of sizes of Airflow's configuration; the built-in one where it has none."""
+    from airflow.sdk.configuration import conf
+
+    return parse_sizes(str(conf.get(SECTION, "sizes", fallback="") or ""))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Installation:
     """What airflow.cfg says: the weakest settings, the table of sizes, and the folder of caches."""
@@ -49,7 +56,7 @@ class Installation:
         )
         return cls(
             config=config,
-            sizes=parse_sizes(option("sizes")),
+            sizes=read_sizes(),
             cache_folder=Path(os.path.expanduser(folder)).absolute(),
         )
 
