@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, c
 
 from airflow.sdk.bases.decorator import DecoratedOperator, get_unique_task_id, task_decorator_factory
 
-from airflow_provider_tasks.model.task import Task, TaskDispatcher
-from airflow_provider_tasks.operators.base import Work, WorkerOperator
+from airflow_provider_tasks.model.task import Task, TaskDispatcher, check_requirements
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_declared
 from airflow_provider_tasks.operators.context import check_parameters, travelling, wanted_by
 from airflow_provider_tasks.operators.task import declare, resolve, task_work
 from airflow_provider_tasks.workers.bundle import Bundle
@@ -42,13 +42,13 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
         self,
         *,
         python_callable: Callable[..., Any],
-        implementation: Any = None,
+        implementation: Any = None,  # what stands for this operator in the DAG where it is mapped
         requirements: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(python_callable=python_callable, **kwargs)
         self.requirements = requirements
-        self.describe(python_callable.__name__, python_callable, list(requirements))
+        self.describe(_name(python_callable), python_callable, list(requirements))
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the function with its arguments, those of Airflow's context filled in."""
@@ -84,7 +84,7 @@ class TaskClassOperator(WorkerOperator):
         task_id: str,
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
-        implementation: Any = None,
+        implementation: Any = None,  # what stands for this operator in the DAG where it is mapped
         **kwargs: Any,
     ) -> None:
         if not getattr(self, "_BaseOperator__from_mapped", False):
@@ -95,7 +95,7 @@ class TaskClassOperator(WorkerOperator):
         self.op_kwargs = dict(op_kwargs or {})
         inspect.signature(python_callable).bind(*self.op_args, **self.op_kwargs)
         self._resolved = resolve(self._task_class, self.op_args, self.op_kwargs, self.node)
-        declare(self, self._task_class, self._resolved, [self.op_args, self.op_kwargs])
+        declare(self, self._task_class, self._resolved)
 
     @property
     def _task_class(self) -> type[Task] | type[TaskDispatcher]:
@@ -103,7 +103,10 @@ class TaskClassOperator(WorkerOperator):
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""
-        return task_work(self._resolved or resolve(self._task_class, self.op_args, self.op_kwargs, node), self)
+        task = self._resolved
+        if task is None:
+            task = resolve(self._task_class, self.op_args, self.op_kwargs, node)
+        return task_work(task, self)
 
 
 class WorkerTask(Protocol[P, R_co]):
@@ -182,6 +185,9 @@ def worker_task(
     """Make the decorator; this is what Airflow calls for ``@task.worker``."""
     if python_callable is None:
         return cast("TaskDecorator", lambda found: worker_task(found, multiple_outputs, **kwargs))
+    as_declared(kwargs.get("worker_config"))
+    if multiple_outputs is None and kwargs.get("fail_on_failure") is False:
+        multiple_outputs = False  # what is pushed is the Result, whatever the function says it returns
     operator: type[WorkerOperator] = FunctionOperator
     if isinstance(python_callable, type):
         if not issubclass(python_callable, (Task, TaskDispatcher)):
@@ -199,6 +205,7 @@ def worker_task(
         operator = TaskClassOperator
     elif callable(python_callable):
         kwargs["implementation"] = Digest([python_callable], Bundle.around(python_callable), _name(python_callable))
+        check_requirements(kwargs.get("requirements", ()), _name(python_callable))
         check_parameters(_name(python_callable), inspect.signature(python_callable).parameters)
     return task_decorator_factory(
         python_callable=python_callable,

@@ -213,13 +213,26 @@ def _class_requirements(cls: type[Task]) -> list[str]:
         # A field of a dataclass, before and after its decorator has run: its __init__ sets the list.
         if declared is None or isinstance(declared, (dataclasses.Field, types.MemberDescriptorType)):
             continue
-        if not isinstance(declared, (list, tuple)):
-            raise TypeError(
-                f"{base.__name__}.requirements is of type {type(declared).__name__}: {declared!r}; "
-                "expected a list of shell commands"
-            )
-        return [_line(command, f"a requirement in {base.__name__}.requirements") for command in declared]
+        return check_requirements(declared, base.__name__)
     return []
+
+
+def check_requirements(declared: object, owner: str) -> list[str]:
+    """Return requirements as a list of their own.
+
+    Raises:
+        TypeError: If they are no list of strings.
+        ValueError: If one is blank.
+
+    >>> check_requirements(("make",), "Build")
+    ['make']
+    """
+    if not isinstance(declared, (list, tuple)):
+        raise TypeError(
+            f"{owner}.requirements is of type {type(declared).__name__}: {declared!r}; "
+            "expected a list of shell commands"
+        )
+    return [_line(command, f"a requirement in {owner}.requirements") for command in declared]
 
 
 def _line(text: object, what: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
 from airflow_provider_tasks.model.node import Node
 from airflow_provider_tasks.operators.xcom import to_xcom
@@ -54,8 +55,8 @@ def is_put_off(value: Any) -> bool:
         return any(is_put_off(item) for item in value.values())
     if isinstance(value, (list, tuple, set, frozenset)):
         return any(is_put_off(item) for item in value)
-    # Airflow's own test for what it resolves before a task runs.
-    return hasattr(value, "resolve") and not isinstance(value, os.PathLike)
+    # What Airflow fills in before a task runs can be resolved and knows what it refers to.
+    return hasattr(value, "resolve") and hasattr(value, "iter_references")
 
 
 class WorkerOperator(BaseOperator):
@@ -102,19 +103,21 @@ class WorkerOperator(BaseOperator):
         dag = self.get_dag()
         folder = os.path.dirname(dag.fileloc) if dag else ""
         self.node = node if is_put_off(node) else as_node(node)
-        self.worker_config = _declared(worker_config, folder)
-        self.default_worker_config = _declared(weaker, folder)
+        self.worker_config = as_declared(worker_config, folder)
+        self.default_worker_config = as_declared(weaker, folder)
         self.fail_on_failure = fail_on_failure
         self.pickle_results = pickle_results
         self.implementation: Digest | str = ""
         self._worker: WorkerBackend | None = None
+        self._killed = False
         self._check_size()
 
     def describe(self, name: str, *parts: Any) -> None:
         """Say what this operator runs, for the UI and for the version of the DAG."""
         dag = self.get_dag()
         code = [part if isinstance(part, type) or callable(part) else type(part) for part in parts]
-        settings = (self.node, self.worker_config, self.default_worker_config, self.pickle_results)
+        declared = (self.node, self.worker_config, self.default_worker_config)
+        settings = (*declared, self.pickle_results, self.fail_on_failure)
         shown = ["(put off)" if is_put_off(part) else _as_text(part) for part in settings]
         self.implementation = Digest([*parts, *shown], Bundle.around(*code, file=dag.fileloc if dag else None), name)
 
@@ -132,7 +135,11 @@ class WorkerOperator(BaseOperator):
         settings = self._settings(node)
         about = {"node": node.name if node else None, "backend": settings.backend}
         self._worker = open_worker(settings)
+        if self._killed:
+            self._worker.kill()
         with self._worker as worker:
+            if settings.config.terminate_on_completion is False:
+                self.log.info("The worker is kept, as terminate_on_completion=False says: %s", worker.place)
             work = self.prepare(context, node)
             about |= {"implementation": work.implementation, "worker": worker.name}
             # Only the node's name: its properties are the user's, and may hold what no log should.
@@ -143,13 +150,15 @@ class WorkerOperator(BaseOperator):
             try:
                 outcome = worker.run(request, self._log_output)
             except WorkerError as error:
-                context["ti"].xcom_push("outcome", outcome_xcom(outcome_of(error), **about))
+                self._push_outcome(context, outcome_xcom(outcome_of(error), **about))
                 raise
-            if settings.config.terminate_on_completion is False:
-                self.log.info("The worker is kept, as terminate_on_completion=False says: %s", worker.place)
         self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
-        context["ti"].xcom_push("outcome", outcome_xcom(outcome, **about))
+        self._push_outcome(context, outcome_xcom(outcome, **about))
         return self._finish(outcome)
+
+    def _push_outcome(self, context: Context, outcome: dict[str, Any]) -> None:
+        if self.do_xcom_push:
+            context["ti"].xcom_push("outcome", redact(outcome))
 
     def _request(self, context: Context, node: Node | None, settings: Settings, work: Work) -> Request:
         from airflow_provider_tasks.operators.context import context_variables, handed_over, worker_context
@@ -172,6 +181,7 @@ class WorkerOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End the worker: every process of it."""
+        self._killed = True
         if self._worker is not None:
             self._worker.kill()
 
@@ -187,7 +197,7 @@ class WorkerOperator(BaseOperator):
             self.log.error("%s", line)
         error = to_error(outcome)
         if not self.fail_on_failure and outcome.category == "task" and outcome.retry:
-            message = outcome.result if outcome.has_result else outcome.message
+            message = redact(outcome.result if outcome.has_result else outcome.message)
             self.log.warning("%s; the Airflow task succeeds, as fail_on_failure=False says", error.summary)
             return to_xcom(_result("Failure", message))
         raise error
@@ -207,7 +217,7 @@ class WorkerOperator(BaseOperator):
         """Refuse, where the DAG is parsed, a size that there is not."""
         declared = [self.worker_config, self.default_worker_config]
         if isinstance(self.node, Node):
-            declared.append(_declared(self.node[NODE_CONFIG]))
+            declared.append(as_declared(self.node[NODE_CONFIG]))
         found = (config.get("worker_size") for config in declared if isinstance(config, Mapping))
         names = {str(name) for name in found if name is not None and not is_put_off(name)}
         if names:
@@ -218,7 +228,7 @@ class WorkerOperator(BaseOperator):
                 find_size(name, read_sizes())
 
 
-def _declared(config: Any, folder: str = "") -> Any:
+def as_declared(config: Any, folder: str = "") -> Any:
     """Return ``config`` as plain data, checked as far as it is known; a file's path starts at ``folder``."""
     if config is None or (is_put_off(config) and not isinstance(config, Mapping)):
         return config

@@ -40,10 +40,7 @@ ON_REQUEST = (
     "prev_data_interval_start_success",
     "prev_end_date_success",
     "prev_start_date_success",
-    "reason",
     "task_reschedule_count",
-    "templates_dict",
-    "test_mode",
     "try_number",
 )
 """What a function is given that has a parameter of the name: some of them cost Airflow a query."""
@@ -78,7 +75,10 @@ def check_parameters(name: str, parameters: Iterable[str]) -> None:
 
 def travelling(context: Context, names: Iterable[str]) -> dict[str, Any]:
     """Return the values of ``names`` in ``context`` as plain data."""
+    names = list(names)
     found = {name: context[name] for name in names if name in context}  # type: ignore[literal-required]
+    if "try_number" in names:
+        found["try_number"] = context["ti"].try_number
     if "params" in found:
         params = found["params"]
         found["params"] = params.dump() if hasattr(params, "dump") else dict(params)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_provider_tasks.model.dispatch import resolve_task
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, is_put_off
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_declared, as_node, is_put_off
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
@@ -47,6 +48,16 @@ class TaskPartial(OperatorPartial):
             for found in itertools.product(*mapped.values()):
                 _check(**{name: self.kwargs.get(name) for name in names} | dict(zip(mapped, found, strict=True)))
         return super().expand(**mapped_kwargs)
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
+        """Make an Airflow task for each mapping of arguments; see Airflow's ``expand_kwargs``."""
+        self._expand_called = True
+        names = ("task", "task_kwargs", "node")
+        if isinstance(kwargs, (list, tuple)):
+            kwargs = [{**item, "task": TaskReference(item["task"])} if "task" in item else item for item in kwargs]
+            for item in kwargs:
+                _check(**{name: item.get(name, self.kwargs.get(name)) for name in names})
+        return super().expand_kwargs(kwargs, strict=strict)
 
 
 def _check(task: Any, task_kwargs: Any, node: Any) -> None:
@@ -92,33 +103,48 @@ class TaskOperator(WorkerOperator):
         self.task_kwargs: Mapping[str, Any] = {} if task_kwargs is None else task_kwargs
         self._check()
         self._resolved = resolve(self.task, (), self.task_kwargs, self.node)
-        declare(self, self.task, self._resolved, self.task_kwargs)
+        declare(self, self.task, self._resolved)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> TaskPartial:
         """Prepare the operator for ``expand``; see Airflow's ``partial``."""
         if "task" in kwargs:
+            check_is_task(kwargs["task"])
             kwargs["task"] = TaskReference(kwargs["task"])
+        as_declared(kwargs.get("worker_config"))
         made = super().partial(**kwargs)
         made._expand_called = True  # it warns where it is never expanded, and this one is not going to be
         return TaskPartial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""
-        return task_work(self._resolved or resolve(self.task, (), self.task_kwargs, node), self)
+        task = self._resolved
+        return task_work(resolve(self.task, (), self.task_kwargs, node) if task is None else task, self)
 
     def _check(self) -> None:
-        kind = self.task if isinstance(self.task, type) else type(self.task)
-        if not issubclass(kind, (Task, TaskDispatcher)):
-            raise TypeError(
-                f"TaskOperator(task={self.task!r}): that is a {kind.__name__}, "
-                "expected a Task or a TaskDispatcher, an instance or the class"
-            )
+        check_is_task(self.task)
         if not isinstance(self.task, type) and self.task_kwargs:
             raise TypeError(
                 f"TaskOperator(task={self.task!r}, task_kwargs=…): the task is made already; "
-                f"pass the class: task={kind.__name__}"
+                f"pass the class: task={type(self.task).__name__}"
             )
+
+
+def check_is_task(task: Any) -> None:
+    """Refuse what is neither a task nor a dispatcher."""
+    kind = task if isinstance(task, type) else type(task)
+    if issubclass(kind, (Task, TaskDispatcher)):
+        return
+    if getattr(kind, "_airflow_is_task_decorator", False):
+        name = task.function.__name__
+        raise TypeError(
+            f"TaskOperator(task={name}): {name} is decorated with @task.worker, so calling it makes an Airflow task; "
+            "call it, or leave the decorator out to use the class here"
+        )
+    raise TypeError(
+        f"TaskOperator(task={task!r}): that is a {kind.__name__}, "
+        "expected a Task or a TaskDispatcher, an instance or the class"
+    )
 
 
 def resolve(
@@ -134,15 +160,26 @@ def resolve(
             return None
         task = task(*args, **kwargs)
     else:
-        for name, value in vars(task).items():
-            if not isinstance(value, str) and is_put_off(value):
-                raise TypeError(
-                    f"{type(task).__name__}.{name} holds the result of another Airflow task, which is not known yet; "
-                    f"pass the class and its arguments: task={type(task).__name__}, task_kwargs={{{name!r}: …}}"
-                )
+        _check_attributes(task)
     if isinstance(task, TaskDispatcher) and is_put_off(node):
         return None
     return resolve_task(task, node)
+
+
+def _check_attributes(task: Task | TaskDispatcher) -> None:
+    """Refuse, or warn of, what an instance holds that would have to be filled in before it runs."""
+    kind = type(task).__name__
+    for name, value in vars(task).items():
+        if name.startswith("_") or name in ("requirements", "previous_steps") or not is_put_off(value):
+            continue
+        instead = f"pass the class and its arguments: task={kind}, task_kwargs={{{name!r}: …}}"
+        if hasattr(value, "resolve"):
+            raise TypeError(
+                f"{kind}.{name} holds the result of another Airflow task, which is not known yet; {instead}"
+            )
+        warnings.warn(
+            f"{kind}.{name} looks like a template, which is not rendered in an instance; {instead}", stacklevel=5
+        )
 
 
 def _check_put_off_dispatcher(task: type[Task] | type[TaskDispatcher], node: Any) -> None:
@@ -152,7 +189,7 @@ def _check_put_off_dispatcher(task: type[Task] | type[TaskDispatcher], node: Any
         raise DispatchError(f"{task.__name__} is a dispatcher and has no node to dispatch for; pass node=Node(…)")
 
 
-def declare(operator: WorkerOperator, task: Any, resolved: Task | None, arguments: Any) -> None:
+def declare(operator: WorkerOperator, task: Any, resolved: Task | None) -> None:
     """Describe ``operator`` by the task that it runs, or by the class where that is not known yet."""
     if resolved is not None:
         operator.describe(type(resolved).__name__, resolved)

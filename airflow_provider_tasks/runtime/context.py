@@ -19,7 +19,7 @@ def get_context() -> dict[str, Any]:
     ``connections`` and ``variables`` (those that ``WorkerConfig`` hands over, by id and by key).
 
     Returns:
-        A new dictionary on every call; changing it changes nothing else.
+        A new dictionary on every call, with the values of the one context that there is.
 
     Raises:
         RuntimeError: outside a worker.

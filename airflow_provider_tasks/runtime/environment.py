@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.runtime.messages import Environment
 
 _COMPLETE = ".complete"
+_PIP_SETTINGS = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    # Whatever pip a command finds: outside of a virtual environment it installs nothing.
+    "PIP_REQUIRE_VIRTUALENV": "1",
+}
 _PIP = re.compile(r"\s*(?:python3?\s+-m\s+pip|pip3?|uv\s+pip)\s+install\s+(?P<arguments>.+)")
-_NOT_BY_CONTENT = re.compile(r"[;&|<>`$\n\\]|(?:^|\s)(?:-r|-e|-c|--requirement|--editable|--constraint|\.|\S*/)\S*")
+_NOT_BY_CONTENT = re.compile(
+    r"[;&|<>`$\n\\]|(?:^|\s)(?:-r|-e|-c|--requirement|--editable|--constraint|\.|\S*/)\S*|\.whl\b|\.zip\b|\.tar\b|\*"
+)
 
 
 class EnvironmentFailedError(Exception):
@@ -64,12 +72,7 @@ class Builder:
         requirements = wanted.get("requirements", [])
         if not script and not requirements:
             return python
-        setup = {
-            **env,
-            **wanted.get("setup_variables", {}),
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_NO_INPUT": "1",
-        }
+        setup = {**wanted.get("setup_variables", {}), **env, **_PIP_SETTINGS}
         cached = [command for command in requirements if _is_cacheable(command)] if wanted.get("cache") else []
         own = None
         if script or len(cached) < len(requirements):
@@ -82,7 +85,7 @@ class Builder:
                 self._check(["/bin/sh", "-c", command], "requirement", command, str(own), setup)
             return layer.python(str(own))
         os.makedirs(str(wanted["cache"]), exist_ok=True)
-        shared = os.path.join(str(wanted["cache"]), _digest(python, cached))
+        shared = os.path.join(str(wanted["cache"]), _digest(python, cached, setup))
         self._with_cache(python, requirements, cached, shared=shared, own=own, env=setup)
         return layer.python(own or shared)
 
@@ -203,8 +206,10 @@ def _is_cacheable(command: str) -> bool:
     return match is not None and _NOT_BY_CONTENT.search(match["arguments"]) is None
 
 
-def _digest(python: str, commands: Sequence[str]) -> str:
+def _digest(python: str, commands: Sequence[str], env: Mapping[str, str]) -> str:
+    """Name the layer that ``commands`` make: by them, the Python, and what says where packages come from."""
     import hashlib
 
-    content = "\0".join((sys.version, os.path.realpath(sys.executable), python, *commands))
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
+    settings = sorted(f"{name}={value}" for name, value in env.items() if name.startswith(("PIP_", "UV_")))
+    content = "\0".join((sys.version, os.path.realpath(sys.executable), python, *commands, *settings))
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]

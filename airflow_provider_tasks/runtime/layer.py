@@ -32,7 +32,7 @@ def create(folder: str, below: Sequence[str] = ()) -> None:
     with open(os.path.join(packages(folder), BELOW), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     # Where pip comes from below, its command would install below.
-    for name in ("pip", "pip3"):
+    for name in ("pip", "pip3", "pip{}.{}".format(*sys.version_info[:2])):
         command = os.path.join(folder, "bin", name)
         with open(command, "w", encoding="utf-8") as file:
             file.write(f'#!/bin/sh\nexec "{python(folder)}" -m pip "$@"\n')

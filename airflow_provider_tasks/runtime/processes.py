@@ -183,6 +183,14 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
+def signal_name(number: int) -> str:
+    """Return what a signal is called; those of real time have no names."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def marked(name: str, value: str) -> list[int]:
     """Return the processes of this machine whose environment holds ``name=value`` (Linux only)."""
     needle = f"{name}={value}".encode()

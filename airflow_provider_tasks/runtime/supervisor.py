@@ -100,8 +100,10 @@ class Supervisor:
             files.make_empty(folder)
             os.makedirs(task_folder, 0o700, exist_ok=True)
             result = self._run(request_file, task_folder, folder, head, timeline)
-        except (OSError, protocol.MalformedRequestError) as error:
+        except protocol.MalformedRequestError as error:
             head.update(category="payload", message=str(error))
+        except OSError as error:
+            head.update(category="environment", message=f"the worker can't use its files: {error}")
         except EnvironmentFailedError as error:
             head.update(category="environment", message=str(error), detail=error.detail)
         except StoppedError as stopped:
@@ -156,7 +158,7 @@ class Supervisor:
             head.update(report[0])
             return report[1]
         if ended.signal is not None:
-            name = signal.Signals(ended.signal).name
+            name = processes.signal_name(ended.signal)
             head.update(category="killed", message=f"the task's process was ended by {name}")
         else:
             head.update(
@@ -180,10 +182,14 @@ class Supervisor:
     def _lock(self, lock: int) -> None:
         import fcntl
 
+        told = False
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # noqa: PERF203
+                if not told:
+                    told = True
+                    os.write(1, b"waiting for another worker, which is installing the same requirements\n")
                 # The kernel tells nobody that a lock is free, and a blocking wait would miss the lifeline.
                 self._wait(0.1)
             else:

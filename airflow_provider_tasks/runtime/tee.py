@@ -8,6 +8,7 @@ import select
 TAIL = 16_384
 """Bytes of a command's output that are kept."""
 
+_PIPE = 2**16  # bytes that a pipe holds (Linux)
 _CHUNK = 4096  # what a pipe that is ready takes without making the writer wait (PIPE_BUF on Linux)
 
 
@@ -39,10 +40,15 @@ class Tee:
         return bool(readable or writable)
 
     def drain(self) -> None:
-        """Pass on all that is there, however long the log's reader takes."""
-        while self.step() or self._held:
+        """Pass on what is there now, however long the log's reader takes; who goes on printing is not waited for."""
+        left = _PIPE
+        while self._held or (left > 0 and select.select([self._read], [], [], 0)[0]):
             if self._held:
                 select.select([], [1], [])
+                self.step()
+            else:
+                self.step()
+                left -= len(self._held)
 
     def close(self) -> None:
         """Close the pipe."""

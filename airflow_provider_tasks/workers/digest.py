@@ -98,7 +98,7 @@ class _Walk:
             yield f"{kind.__name__}:{len(value)}"
             for item in value:
                 yield from self.tokens(item)
-        elif kind in (set, frozenset):
+        elif isinstance(value, (set, frozenset)):
             # Each item by itself, for the order of a set is another one in every process.
             yield f"{kind.__name__}:{len(value)}"
             yield from sorted("".join(_Walk(self._bundle).tokens(item)) for item in value)
@@ -152,7 +152,20 @@ class _Walk:
             yield repr(value)
         elif self._by_value(kind.__module__) or any(cls.__module__.startswith(_OURS) for cls in kind.__mro__):
             yield from self._class(kind)
+            yield from self._content(value)
+        elif kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+            yield from self._content(value)
+
+    def _content(self, value: Any) -> Iterator[str]:
+        """Yield what ``value`` holds, as pickle would take it apart: attributes, slots, items."""
+        try:
+            _, arguments, *state = value.__reduce_ex__(4)
+        except Exception:
             yield from self.tokens(getattr(value, "__dict__", {}))
+            return
+        yield from self.tokens([argument for argument in arguments if argument is not type(value)])
+        for part in state:
+            yield from self.tokens(list(part) if hasattr(part, "__next__") else part)
 
     def _function(self, function: types.FunctionType) -> Iterator[str]:
         if not self._by_value(function.__module__):

@@ -27,8 +27,12 @@ class WorkerError(Exception):
     """
 
     category: ClassVar[str] = "task"
+    may_pass: ClassVar[bool] = True
+    """Whether trying again can help, where nothing more is known."""
 
-    def __init__(self, summary: str, advice: str = "", *, retry: bool = True, outcome: Outcome | None = None) -> None:
+    def __init__(
+        self, summary: str, advice: str = "", *, retry: bool | None = None, outcome: Outcome | None = None
+    ) -> None:
         super().__init__(f"{summary}\n{advice}" if advice else summary)
         self.summary = summary
         self.advice = advice

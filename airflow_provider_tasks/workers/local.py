@@ -10,7 +10,6 @@ import contextlib
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +50,12 @@ _INHERITED |= {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_B
 _INHERITED |= {
     name for proxy in ("http", "https", "no", "all") for name in (f"{proxy}_proxy", f"{proxy}_proxy".upper())
 }
-_SETUP_PREFIXES = ("PIP_", "UV_")
+# Where packages come from, and how to get there; not where they go, which is the worker's.
+_SOURCES = {"INDEX_URL", "EXTRA_INDEX_URL", "DEFAULT_INDEX", "INDEX", "INDEX_STRATEGY", "FIND_LINKS", "NO_INDEX"}
+_SOURCES |= {"TRUSTED_HOST", "INSECURE_HOST", "CERT", "CLIENT_CERT", "NATIVE_TLS", "PROXY", "KEYRING_PROVIDER"}
+_SOURCES |= {"TIMEOUT", "DEFAULT_TIMEOUT", "HTTP_TIMEOUT", "RETRIES", "CACHE_DIR", "CONFIG_FILE", "CONSTRAINT"}
+_SOURCES |= {"PREFER_BINARY", "ONLY_BINARY", "NO_BINARY"}
+_SETUP = {f"{tool}_{name}" for tool in ("PIP", "UV") for name in _SOURCES}
 _KILL_SECONDS = 5.0
 
 
@@ -66,7 +70,7 @@ def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def setup_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what only startup scripts and requirements are given: where packages come from may hold a password."""
-    return {name: value for name, value in environ.items() if name.startswith(_SETUP_PREFIXES)}
+    return {name: value for name, value in environ.items() if name in _SETUP}
 
 
 class LocalWorker:
@@ -105,7 +109,8 @@ class LocalWorker:
 
     def __enter__(self) -> LocalWorker:
         try:
-            self._start()  # its processes start while the request is made
+            if not self._ended:
+                self._start()  # its processes start while the request is made
         except BaseException:
             self.close()
             raise
@@ -242,7 +247,7 @@ class LocalWorker:
         code = process.returncode
         shown = "".join(f"\n    {line}" for line in last)
         if code < 0 or answered or self._requests > 1:
-            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            how = f"signal {processes.signal_name(-code)}" if code < 0 else f"exit code {code}"
             return KilledError(f"the worker ended with {how} before it reported an outcome{shown}")
         return _no_python(self._python, f"it ended with exit code {code} and reported nothing{shown}")
 

@@ -173,7 +173,7 @@ def test_the_output_of_a_failed_requirement_is_in_the_log(failures: tuple[Airflo
     assert "the disk is full" in log
 
 
-def test_a_task_that_is_marked_failed_is_gone_in_five_seconds(airflow: AirflowInstallation) -> None:
+def test_a_task_that_is_marked_failed_or_times_out_leaves_no_process(airflow: AirflowInstallation) -> None:
     run_id = airflow.trigger("worker_sleeps")
     airflow.wait_until(
         "the task's child", lambda: (len(family("time.sleep(600)")) > 0 and workers_of(airflow)) or None, 90
@@ -184,7 +184,7 @@ def test_a_task_that_is_marked_failed_is_gone_in_five_seconds(airflow: AirflowIn
         lambda: airflow.task_instance("worker_sleeps", run_id, "sleeps")["state"] == "failed" or None,
         30,
     )
-    # Airflow tells the task at its next heartbeat; from then on it has five seconds.
+    # Airflow tells the task at its next heartbeat, and five seconds later kills what is left of it.
     airflow.wait_until("the end of its processes", lambda: not family("time.sleep(600)") or None, 15)
     airflow.wait_for_task_state("worker_sleeps", run_id, "times_out", {"failed"})
     airflow.wait_until("the end of all processes", lambda: not family("time.sleep(601)") or None, 15)
@@ -219,8 +219,14 @@ def test_secrets_are_in_no_log_xcom_or_rendered_field(airflow: AirflowInstallati
     log = airflow.log("worker_secrets", run_id, "knows_secrets")
     assert "printed: ***" in log
     assert "argument: ***" in log
+    leaked = airflow.xcom("worker_secrets", run_id, "leaks")
+    assert leaked == {"result_type": "Failure", "result": "no log-in with ***"}
+    assert "ValueError: no log-in with ***" in airflow.log("worker_secrets", run_id, "leaks")
     for text in (
         log,
+        airflow.log("worker_secrets", run_id, "leaks"),
+        str(airflow.xcom("worker_secrets", run_id, "leaks", "outcome")),
+        str(airflow.task_instance("worker_secrets", run_id, "leaks")),
         str(airflow.xcom("worker_secrets", run_id, "knows_secrets", "outcome")),
         str(airflow.task_instance("worker_secrets", run_id, "knows_secrets")),
     ):

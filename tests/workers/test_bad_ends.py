@@ -202,3 +202,14 @@ def test_a_class_that_the_workers_package_lacks_is_named(run, tmp_path, monkeypa
     assert diagnosis.summary.startswith(
         "the task can't be loaded in the worker: AttributeError: Can't get attribute 'new'"
     )
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(run):
+    import os
+
+    outcome = run(lambda: os.kill(os.getpid(), 40)).outcome
+    assert (outcome.category, outcome.signal, outcome.message) == (
+        "killed",
+        40,
+        "the task's process was ended by signal 40",
+    )

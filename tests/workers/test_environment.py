@@ -37,11 +37,18 @@ def test_only_harmless_variables_come_through(open_worker, monkeypatch):
 
 
 def test_settings_of_pip_reach_requirements_and_not_the_task(run, monkeypatch):
-    monkeypatch.setenv("PIP_SOME_SETTING", "given")
-    environment = {"requirements": ['echo "pip: $PIP_SOME_SETTING"', 'echo "token: $MY_SECRET"']}
+    monkeypatch.setenv("PIP_FIND_LINKS", "given")
+    monkeypatch.setenv("PIP_TARGET", "elsewhere")
     monkeypatch.setenv("MY_SECRET", "x")
-    ran = run(lambda: os.environ.get("PIP_SOME_SETTING"), environment=environment)
-    assert (ran.lines, ran.outcome.result) == (["pip: given", "token: "], None)
+    environment = {"requirements": ['echo "$PIP_FIND_LINKS, $PIP_TARGET, $MY_SECRET"']}
+    ran = run(lambda: os.environ.get("PIP_FIND_LINKS"), environment=environment)
+    assert (ran.lines, ran.outcome.result) == (["given, , "], None)
+
+
+def test_settings_of_pip_that_the_task_has_are_stronger(run, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", "the machine's")
+    environment = {"variables": {"PIP_FIND_LINKS": "the task's"}, "requirements": ["echo $PIP_FIND_LINKS"]}
+    assert run(print, environment=environment).lines[0] == "the task's"
 
 
 def test_a_variable_of_the_task_is_there_in_requirements(run):
@@ -157,3 +164,9 @@ def test_a_virtual_environment_that_is_not_there_names_those_that_are(home, open
     assert (outcome.category, outcome.message) == ("environment", f"{message}{home}/.venv holds none")
     (home / ".venv" / "art").mkdir(parents=True)
     assert run_in(worker, print, environment=environment).outcome.message == f"{message}found art"
+
+
+def test_a_startup_script_that_leaves_something_printing_is_not_waited_for(run):
+    ran = run(print, "run", environment={"startup_script": "yes &\ntrue\n"})
+    assert ran.outcome.status == "success"
+    assert "run" in ran.lines

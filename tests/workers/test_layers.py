@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,7 +104,25 @@ def test_a_requirement_is_there_in_the_task_and_nowhere_else_and_installed_once(
     again = run(uses_both, environment=environment)
     assert (again.lines, again.outcome.result) == ([], ran.outcome.result)
     outcome = run(uses_it).outcome
-    assert (outcome.category, outcome.detail["requirement"]) == ("environment", "pip install tinydep")
+    assert (outcome.category, outcome.detail["module"]) == ("environment", "tinydep")
+
+
+def test_another_place_of_packages_is_another_environment(run, environment, wheels, tmp_path):
+    older = tmp_path / "older"
+    older.mkdir()
+    for wheel in wheels.glob("tinydep-1.0*"):
+        shutil.copy(wheel, older)
+    assert run(uses_it, environment=environment).outcome.result[0] == 2
+    environment["variables"] = {"PIP_FIND_LINKS": str(older)}
+    assert run(uses_it, environment=environment).outcome.result[0] == 1
+
+
+def test_no_pip_installs_outside_of_the_layer(run, environment, python, cache):
+    before = files_of(python)
+    command = f"pip{sys.version_info[0]}.{sys.version_info[1]} install tinydep"
+    ran = run(uses_it, environment={**environment, "requirements": [command]})
+    assert ran.outcome.result[0] == 2
+    assert files_of(python) == before
 
 
 def test_other_commands_get_a_layer_that_is_theirs_alone(run, environment, cache):
@@ -185,7 +204,8 @@ def test_a_builder_that_is_killed_in_the_middle_is_recovered_from(tmp_path, envi
     folders = [path for path in (tmp_path / "environments").iterdir() if path.is_dir()]
     assert len(folders) == 1
     assert not (folders[0] / ".complete").exists()
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    shutil.rmtree(stuck)
+    shutil.copytree(wheels, stuck)
     with LocalWorker(cache_folder=tmp_path, python=python) as worker:
         environment = {"requirements": ["pip install tinydep"], "cache": str(tmp_path / "environments")}
         outcome = send(worker, pack(uses_it, (), {}), environment=environment).outcome

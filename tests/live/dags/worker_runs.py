@@ -145,9 +145,15 @@ def knows_secrets(password: str) -> bool:
     return connection["password"] == password
 
 
+@task.worker(fail_on_failure=False, worker_config=WorkerConfig(connections=["worker_secret"]))
+def leaks() -> None:
+    raise ValueError("no log-in with " + get_context()["connections"]["worker_secret"]["password"])
+
+
 @dag(schedule=None, start_date=START)
 def worker_secrets():
     knows_secrets("{{ conn.worker_secret.password }}")
+    leaks()
 
 
 worker_secrets()
