@@ -49,6 +49,7 @@ format: $(VENV)/.installed-for-tests  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 benchmark: $(VENV)/.installed-for-tests  ## measure the budgets of the design, side by side
+	@$(INSTALL) --editable . --group benchmark
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home/airflow" $(BIN)/python -m benchmarks
 
 clean:  ## remove everything that make made
