@@ -158,6 +158,14 @@ def _around(names: frozenset[str], file: str | None, path: tuple[str, ...], by_u
     return Bundle(map(Path, roots), mine, by_user)
 
 
+def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield ``code`` and the code of all functions and classes inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from nested_codes(constant)
+
+
 def imports(code: types.CodeType, package: str) -> Iterator[str]:
     """Yield the absolute names of what ``code``, in ``package``, imports when it runs: modules, or what is in them.
 

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from airflow_provider_tasks.workers.bundle import imports
+from airflow_provider_tasks.workers.bundle import imports, nested_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -181,7 +181,7 @@ class _Walk:
                 yield from self.tokens(cell.cell_contents)
             except ValueError:
                 yield "empty cell"
-        for name in sorted({name for code in _nested(function.__code__) for name in code.co_names}):
+        for name in sorted({name for code in nested_codes(function.__code__) for name in code.co_names}):
             if name in function.__globals__:
                 yield f"global:{name}"
                 yield from self.tokens(function.__globals__[name])
@@ -248,10 +248,3 @@ _NOT_CODE = {
     "__parameters__",
     "__orig_bases__",
 }
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)

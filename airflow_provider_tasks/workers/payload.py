@@ -20,7 +20,7 @@ import cloudpickle
 from airflow_provider_tasks.runtime import protocol
 from airflow_provider_tasks.runtime.loading import itself
 from airflow_provider_tasks.runtime.values import Opaque
-from airflow_provider_tasks.workers.bundle import Bundle
+from airflow_provider_tasks.workers.bundle import Bundle, nested_codes
 from airflow_provider_tasks.workers.failures import PayloadError
 from airflow_provider_tasks.workers.quantities import format_bytes
 
@@ -172,7 +172,7 @@ def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if _is_airflow_only(type(value)):
         return
     if isinstance(value, types.FunctionType):
-        names = {name for code in _nested(value.__code__) for name in code.co_names}
+        names = {name for code in nested_codes(value.__code__) for name in code.co_names}
         for name in sorted(names & value.__globals__.keys()):
             yield f"global {name!r} of {value.__name__}", value.__globals__[name]
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
@@ -187,13 +187,6 @@ def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{value.__name__}.{name}", item) for name, item in members.items())
     elif not isinstance(value, types.ModuleType):
         yield from ((f"{path}.{name}", item) for name, item in getattr(value, "__dict__", {}).items())
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)
 
 
 def _unpicklable(task: _Call, bundle: Bundle, error: Exception) -> PayloadError:
