@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, c
 from airflow.sdk.bases.decorator import DecoratedOperator, get_unique_task_id, task_decorator_factory
 
 from airflow_provider_tasks.model.task import Task, TaskDispatcher, check_requirements
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_declared
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared
 from airflow_provider_tasks.operators.context import check_parameters, travelling, wanted_by
 from airflow_provider_tasks.operators.task import declare, resolve, task_work
 from airflow_provider_tasks.workers.bundle import Bundle
@@ -185,7 +185,7 @@ def worker_task(
     """Make the decorator; this is what Airflow calls for ``@task.worker``."""
     if python_callable is None:
         return cast("TaskDecorator", lambda found: worker_task(found, multiple_outputs, **kwargs))
-    as_declared(kwargs.get("worker_config"))
+    check_declared(kwargs.get("worker_config"))
     if multiple_outputs is None and kwargs.get("fail_on_failure") is False:
         multiple_outputs = False  # what is pushed is the Result, whatever the function says it returns
     operator: type[WorkerOperator] = FunctionOperator

@@ -237,6 +237,12 @@ def as_declared(config: Any, folder: str = "") -> Any:
     return WorkerConfig.of(config).to_dict() or None
 
 
+def check_declared(config: Any) -> None:
+    """Refuse wrong settings before there is an operator; a file is read when there is one, whose DAG says where."""
+    if not isinstance(config, (str, os.PathLike)):
+        as_declared(config)
+
+
 def as_node(node: Any) -> Node | None:
     """Return ``node``, which may be given as JSON."""
     return node if node is None or isinstance(node, Node) else Node.from_json(node)

@@ -10,7 +10,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorParti
 
 from airflow_provider_tasks.model.dispatch import resolve_task
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_declared, as_node, is_put_off
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, check_declared, is_put_off
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
@@ -111,7 +111,7 @@ class TaskOperator(WorkerOperator):
         if "task" in kwargs:
             check_is_task(kwargs["task"])
             kwargs["task"] = TaskReference(kwargs["task"])
-        as_declared(kwargs.get("worker_config"))
+        check_declared(kwargs.get("worker_config"))
         made = super().partial(**kwargs)
         made._expand_called = True  # it warns where it is never expanded, and this one is not going to be
         return TaskPartial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)

@@ -164,3 +164,20 @@ def test_a_kill_before_the_worker_is_there_is_not_forgotten(parse):
     with pytest.raises(KilledError, match="told to end"):
         type(operator).execute.__wrapped__(operator, {"ti": Ti()})
     assert Ti.pushed == [("outcome", "killed")]
+
+
+def test_a_file_of_settings_is_looked_for_beside_the_dag_file(parse, dags_folder):
+    (dags_folder / "worker.yaml").write_text("worker_size: Small\n")
+    dag = parse("""
+        @task.worker(worker_config="worker.yaml")
+        def f():
+            return 1
+        class Ping(Task):
+            def run(self):
+                return 1
+        with DAG("a_dag"):
+            f()
+            TaskOperator(task_id="t", task=Ping(), worker_config="worker.yaml")
+            TaskOperator.partial(task_id="m", task=Ping(), worker_config="worker.yaml").expand(node=[Node("n")])
+        """).dag
+    assert [dag.get_task(name).worker_config for name in ("f", "t")] == [{"worker_size": "Small"}] * 2
