@@ -12,11 +12,25 @@ import importlib
 TYPE_CHECKING = False  # typing would be most of what importing this package costs in a worker
 if TYPE_CHECKING:
     from airflow_provider_tasks.decorators.worker import worker
+    from airflow_provider_tasks.model.deployment import Deployment
+    from airflow_provider_tasks.model.environment_definition import DockerImage, ShellExecution
+    from airflow_provider_tasks.model.experiment import Experiment
+    from airflow_provider_tasks.model.graph import ExecutionGraph
     from airflow_provider_tasks.model.node import Architecture, Node
     from airflow_provider_tasks.model.nodes import CountableNodePool, Nodes, UncountableNodePool
+    from airflow_provider_tasks.model.pipeline import CyclePipeline, Pipeline
     from airflow_provider_tasks.model.results import Failure, Result, Success, is_successful
     from airflow_provider_tasks.model.task import Task, TaskDispatcher
     from airflow_provider_tasks.runtime.context import get_context
+    from airflow_provider_tasks.runtime.notebook import execute_notebook, execute_notebooks
+    from airflow_provider_tasks.runtime.notebook_paths import configure_notebooks
+    from airflow_provider_tasks.runtime.notebook_results import (
+        NotebookError,
+        NotebookExecutionError,
+        NotebookResult,
+        notebook_history,
+    )
+    from airflow_provider_tasks.runtime.notebook_values import glue
     from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
     from airflow_provider_tasks.workers.config import WorkerConfig
 
@@ -25,38 +39,68 @@ __version__ = "0.1.0"
 __all__ = [
     "Architecture",
     "CountableNodePool",
+    "CyclePipeline",
+    "Deployment",
+    "DockerImage",
+    "ExecutionGraph",
+    "Experiment",
     "FailTask",
     "Failure",
     "Node",
     "Nodes",
+    "NotebookError",
+    "NotebookExecutionError",
+    "NotebookResult",
+    "Pipeline",
     "Result",
+    "ShellExecution",
     "SkipTask",
     "Success",
     "Task",
     "TaskDispatcher",
     "UncountableNodePool",
     "WorkerConfig",
+    "configure_notebooks",
+    "execute_notebook",
+    "execute_notebooks",
     "get_context",
+    "glue",
     "is_successful",
+    "notebook_history",
     "worker",
 ]
 
 _HOMES = {
     "Architecture": "model.node",
     "CountableNodePool": "model.nodes",
+    "CyclePipeline": "model.pipeline",
+    "Deployment": "model.deployment",
+    "DockerImage": "model.environment_definition",
+    "ExecutionGraph": "model.graph",
+    "Experiment": "model.experiment",
     "FailTask": "runtime.signals",
     "Failure": "model.results",
     "Node": "model.node",
     "Nodes": "model.nodes",
+    "NotebookError": "runtime.notebook_results",
+    "NotebookExecutionError": "runtime.notebook_results",
+    "NotebookResult": "runtime.notebook_results",
+    "Pipeline": "model.pipeline",
     "Result": "model.results",
+    "ShellExecution": "model.environment_definition",
     "SkipTask": "runtime.signals",
     "Success": "model.results",
     "Task": "model.task",
     "TaskDispatcher": "model.task",
     "UncountableNodePool": "model.nodes",
     "WorkerConfig": "workers.config",
+    "configure_notebooks": "runtime.notebook_paths",
+    "execute_notebook": "runtime.notebook",
+    "execute_notebooks": "runtime.notebook",
     "get_context": "runtime.context",
+    "glue": "runtime.notebook_values",
     "is_successful": "model.results",
+    "notebook_history": "runtime.notebook_results",
     "worker": "decorators.worker",
 }
 

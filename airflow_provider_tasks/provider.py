@@ -45,7 +45,8 @@ def get_provider_info() -> dict[str, Any]:
                         example="airflow-workers",
                     ),
                     "worker_image": _option(
-                        "The container image of worker pods. It needs nothing but Python.",
+                        "The container image of worker pods. It needs nothing but Python. Empty:\n"
+                        "``python:3.X-slim`` of Docker Hub, with the minor version of Airflow's own Python.",
                         example="python:3.12-slim",
                     ),
                     "worker_size": _option(
@@ -54,9 +55,18 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "sizes": _option(
                         "The sizes that a worker can have, as JSON: a name for each, with ``cpu`` and\n"
-                        "``memory`` as Kubernetes writes quantities, and ``time_limit`` in seconds. Each of the\n"
-                        "three can be left out. Empty: the provider's own sizes, ``X-Small`` to ``2X-Large``.",
-                        example='{"Small": {"cpu": "500m", "memory": "1Gi", "time_limit": 3600}}',
+                        "``memory`` as Kubernetes writes quantities, ``time_limit`` in seconds, and ``gpu``, a\n"
+                        "number of devices of the resource ``gpu_resource`` (``nvidia.com/gpu`` unless given).\n"
+                        "Each can be left out. Empty: the provider's own sizes, ``X-Small`` to ``2X-Large``, none\n"
+                        "of which has a GPU: what there is of them, only you know.",
+                        example='{"Small": {"cpu": "500m", "memory": "1Gi", "time_limit": 3600}, '
+                        '"GPU": {"cpu": "4", "memory": "16Gi", "gpu": 1, "gpu_resource": "amd.com/gpu"}}',
+                    ),
+                    "installation": _option(
+                        "What tells the worker pods of this Airflow from those of another one that uses the same\n"
+                        "namespace: the value of a label, at most 63 letters, digits, ``-``, ``_`` and ``.``.",
+                        default="airflow",
+                        example="airflow-staging",
                     ),
                     "cache_folder": _option(
                         "Where the local backend keeps the environments that it made for requirements, so\n"

@@ -6,20 +6,24 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import imports, installation, large_dags, large_results, local_worker, output, table
+from benchmarks import imports, installation, large_dags, large_results, local_worker, output, pods, table, waiting
 
 BENCHMARKS = {
-    module.__name__.partition(".")[2]: module for module in (imports, large_dags, local_worker, large_results, output)
+    module.__name__.partition(".")[2]: module
+    for module in (imports, large_dags, local_worker, large_results, output, pods, waiting)
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what this provider costs.")
-    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="one question; may be given again")
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"all, or some of: {', '.join(BENCHMARKS)}")
     parser.add_argument("--rounds", type=int, help="measurements of each figure; each question has its own default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
-    chosen = [BENCHMARKS[name] for name in arguments.only or BENCHMARKS]
+    unknown = [name for name in arguments.questions if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no question {', '.join(unknown)}; these are: {', '.join(BENCHMARKS)}")
+    chosen = [BENCHMARKS[name] for name in arguments.questions or BENCHMARKS]
     with tempfile.TemporaryDirectory(prefix="benchmarks-", ignore_cleanup_errors=True) as home:
         installation.prepare(Path(home))
         rows = [row for module in chosen for row in module.measure(arguments.rounds or module.ROUNDS)]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 DAG_FILES = Path(__file__).parent / "dag_files"
 
+PROJECT = Path(__file__).parents[1]
+"""The folder that ``python -m benchmarks`` is run in."""
+
 
 def prepare(home: Path) -> None:
     """Make this process, and those that it starts, use an Airflow home in ``home`` and nothing of another one."""

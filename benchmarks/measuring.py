@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import statistics
 import sys
 import traceback
@@ -71,6 +72,15 @@ class Rounds:
         self._question = question
         self._found = found
 
+    def beyond(self, floor: str, key: str, floor_key: str = "") -> Rounds:
+        """Return the same, with the number ``key`` of each case less ``floor_key`` of the case ``floor``."""
+        found = []
+        for cases in self._found:
+            least = cases[floor][floor_key or key]
+            less = {name: {**case, key: case[key] - least} if key in case else case for name, case in cases.items()}
+            found.append({**less, floor: cases[floor]})
+        return Rounds(self._question, found)
+
     def row(
         self,
         what: str,
@@ -95,13 +105,18 @@ class Rounds:
         return Row(self._question, label, against, unit, Spread.of(ours), Spread.of(peer), ratio, budget, remark)
 
 
-def measure_in_turns(question: str, cases: Mapping[str, Measure], rounds: int) -> Rounds:
-    """Measure every case once a round, there and back, so that a machine that slows down slows all of them."""
+def measure_in_turns(question: str, cases: Mapping[str, Measure], rounds: int, *, shuffled: bool = False) -> Rounds:
+    """Measure every case once a round, so that a machine that slows down slows all of them.
+
+    The order is there and back, or any where it is ``shuffled``: where a case may feel what the one before left.
+    """
     for measure in cases.values():
         measure()  # caches and bytecode, the file system's too
     found = []
     for number in range(rounds):
         order = list(cases.items())[:: -1 if number % 2 else 1]
+        if shuffled:
+            random.shuffle(order)
         found.append({name: measure() for name, measure in order})
         print(f"\r{question}: round {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

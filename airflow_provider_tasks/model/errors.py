@@ -1,10 +1,18 @@
-"""What goes wrong with dispatchers, nodes and results: a class for each thing to handle differently."""
+"""What goes wrong with dispatchers, graphs, nodes and results: a class for each thing to handle differently."""
 
 from __future__ import annotations
 
 
 class DispatchError(ValueError):
     """A dispatcher gave no task for a node; the message names both and says what came instead."""
+
+
+class ExperimentFormatError(ValueError):
+    """JSON does not describe an experiment or a part of one; the message says where."""
+
+
+class GraphError(ValueError):
+    """A graph of tasks breaks a rule; the message names the rule, the tasks and a way out."""
 
 
 class NodeFormatError(ValueError):

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.model.declared import Declared, signature_without_self
+from airflow_provider_tasks.model.foreign import derives_from
 
 if TYPE_CHECKING:
     from typing import Self
@@ -54,12 +55,12 @@ class Task(Declared):
     name: str
     """What the task is called."""
 
-    previous_steps: list[tuple[str, list[Result[Any, Any]]]]
-    """In a pipeline, what ran before: (task name, results) in the order in which they ended."""
+    previous_steps: dict[str, list[Result[Any, Any]]]
+    """In a pipeline, what ran before: the results of each task by its name, first ended first."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:  # noqa: D102 - the class says it
         instance = super().__new__(cls, *args, **kwargs)
-        instance.__dict__.update(name=cls.__name__, requirements=_class_requirements(cls), previous_steps=[])
+        instance.__dict__.update(name=cls.__name__, requirements=_class_requirements(cls), previous_steps={})
         return instance
 
     def __init__(self, name: str | None = None) -> None:
@@ -77,6 +78,11 @@ class Task(Declared):
                 f"{cls.__name__}.run takes arguments: {signature}. A worker calls run() without any; "
                 "take them in __init__, keep them on self, and write def run(self)"
             )
+
+    @classmethod
+    def __subclasshook__(cls, subclass: type) -> bool:
+        # Tasks written for netunicorn are tasks wherever one is expected.
+        return (cls is Task and derives_from(subclass, "Task")) or NotImplemented
 
     @abstractmethod
     def run(self) -> Any:
@@ -184,6 +190,10 @@ class TaskDispatcher(Declared):
                 f"{cls.__name__}.dispatch can't be called with just a node: {signature}. "
                 "Take other arguments in __init__ and write def dispatch(self, node)"
             ) from error
+
+    @classmethod
+    def __subclasshook__(cls, subclass: type) -> bool:
+        return (cls is TaskDispatcher and derives_from(subclass, "TaskDispatcher")) or NotImplemented
 
     @abstractmethod
     def dispatch(self, node: Node) -> Task:

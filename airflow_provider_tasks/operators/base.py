@@ -69,6 +69,8 @@ class WorkerOperator(BaseOperator):
         fail_on_failure: False makes the Airflow task succeed when the user's code failed; the ``return_value``
             is then the result as ``{"result_type": "Success" | "Failure", "result": …}``.
         pickle_results: let what is no plain data travel as an opaque value, which only another worker opens.
+        deferrable: wait for a pod in Airflow's triggerer, which takes no worker slot; ``[operators]
+            default_deferrable`` of Airflow's configuration unless given. The local backend does not defer.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -94,6 +96,7 @@ class WorkerOperator(BaseOperator):
         worker_config: WorkerConfig | Mapping[str, Any] | str | Path | None = None,
         fail_on_failure: bool = True,
         pickle_results: bool = False,
+        deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
         weaker = (kwargs.get("default_args") or {}).get("worker_config")
@@ -107,6 +110,7 @@ class WorkerOperator(BaseOperator):
         self.default_worker_config = as_declared(weaker, folder)
         self.fail_on_failure = fail_on_failure
         self.pickle_results = pickle_results
+        self.deferrable = deferrable
         self.implementation: Digest | str = ""
         self._worker: WorkerBackend | None = None
         self._killed = False
@@ -127,36 +131,45 @@ class WorkerOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run it in a worker and return its result."""
+        from airflow_provider_tasks.operators import deferral
         from airflow_provider_tasks.operators.outcomes import outcome_of, outcome_xcom, timeline_line
         from airflow_provider_tasks.operators.workers import open_worker
         from airflow_provider_tasks.workers.failures import WorkerError
 
         node = as_node(self.node)
-        settings = self._settings(node)
+        settings = self.settings(node)
         about = {"node": node.name if node else None, "backend": settings.backend}
-        self._worker = open_worker(settings)
+        self._worker = open_worker(settings, self, context, node)
         if self._killed:
             self._worker.kill()
         with self._worker as worker:
-            if settings.config.terminate_on_completion is False:
+            if settings.config.terminate_on_completion is False and settings.backend == "local":
                 self.log.info("The worker is kept, as terminate_on_completion=False says: %s", worker.place)
-            work = self.prepare(context, node)
-            about |= {"implementation": work.implementation, "worker": worker.name}
-            # Only the node's name: its properties are the user's, and may hold what no log should.
-            where = f" on node {node.name} ({node.architecture.value})" if node else ""
-            self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
-            request = self._request(context, node, settings, work)
-            request["environment"].update(worker.environment)
             try:
+                work = self.prepare(context, node)
+                about |= {"implementation": work.implementation, "worker": worker.name}
+                # Only the node's name: its properties are the user's, and may hold what no log should.
+                where = f" on node {node.name} ({node.architecture.value})" if node else ""
+                self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
+                request = self._request(context, node, settings, work)
+                request["environment"].update(worker.environment)
+                deferral.defer_where_asked(self, worker, settings, request, about)
                 outcome = worker.run(request, self._log_output)
             except WorkerError as error:
-                self._push_outcome(context, outcome_xcom(outcome_of(error), **about))
+                self.push_outcome(context, outcome_xcom(outcome_of(error), **about))
                 raise
         self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
-        self._push_outcome(context, outcome_xcom(outcome, **about))
-        return self._finish(outcome)
+        self.push_outcome(context, outcome_xcom(outcome, **about))
+        return self.finish(outcome)
 
-    def _push_outcome(self, context: Context, outcome: dict[str, Any]) -> None:
+    def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on when the triggerer has seen the worker end; see :mod:`airflow_provider_tasks.operators.deferral`."""
+        from airflow_provider_tasks.operators import deferral
+
+        return deferral.resume(self, context, event)
+
+    def push_outcome(self, context: Context, outcome: dict[str, Any]) -> None:
+        """Push the XCom ``outcome``."""
         if self.do_xcom_push:
             context["ti"].xcom_push("outcome", redact(outcome))
 
@@ -185,7 +198,8 @@ class WorkerOperator(BaseOperator):
         if self._worker is not None:
             self._worker.kill()
 
-    def _finish(self, outcome: Outcome) -> Any:
+    def finish(self, outcome: Outcome) -> Any:
+        """Return the result of ``outcome``, or raise what it is for Airflow."""
         from airflow_provider_tasks.operators.outcomes import to_error, traceback_lines
 
         if outcome.status == "skipped":
@@ -205,13 +219,17 @@ class WorkerOperator(BaseOperator):
     def _log_output(self, line: str) -> None:
         self.log.info("%s", line)
 
-    def _settings(self, node: Node | None) -> Settings:
+    def settings(self, node: Node | None) -> Settings:
+        """Return what the worker is."""
         from airflow_provider_tasks.operators.workers import connection_settings
         from airflow_provider_tasks.workers.settings import Installation, resolve
 
         of_node = node[NODE_CONFIG] if node is not None else None
         layers = [WorkerConfig.of(layer) for layer in (self.default_worker_config, of_node, self.worker_config)]
-        return resolve(Installation.read(), layers, connection_settings)
+        dag = self.get_dag()
+        # Not where it is declared: a DAG holds no path of the machine that read it.
+        folder = os.path.dirname(dag.fileloc) if dag else ""
+        return resolve(Installation.read(), layers, connection_settings, folder)
 
     def _check_size(self) -> None:
         """Refuse, where the DAG is parsed, a size that there is not."""
@@ -221,8 +239,8 @@ class WorkerOperator(BaseOperator):
         found = (config.get("worker_size") for config in declared if isinstance(config, Mapping))
         names = {str(name) for name in found if name is not None and not is_put_off(name)}
         if names:
-            from airflow_provider_tasks.workers.config import find_size
             from airflow_provider_tasks.workers.settings import read_sizes
+            from airflow_provider_tasks.workers.sizes import find_size
 
             for name in sorted(names):
                 find_size(name, read_sizes())

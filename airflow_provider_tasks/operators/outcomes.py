@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_tasks.workers.diagnosis import diagnose
 from airflow_provider_tasks.workers.failures import BY_CATEGORY, TaskRaisedError, WorkerError
+from airflow_provider_tasks.workers.settings import read_sizes
 
 if TYPE_CHECKING:
     from airflow_provider_tasks.runtime.outcome import ExceptionInfo, Outcome
@@ -42,7 +43,7 @@ def traceback_lines(exceptions: tuple[ExceptionInfo, ...]) -> list[str]:
 
 def to_error(outcome: Outcome) -> WorkerError:
     """Return the exception that a failed ``outcome`` is for Airflow."""
-    diagnosis = diagnose(outcome)
+    diagnosis = diagnose(outcome, sizes=read_sizes())
     cls = BY_CATEGORY[diagnosis.category]
     if cls is TaskRaisedError and not diagnosis.retry:
         cls = TaskFailedForGoodError

@@ -177,16 +177,29 @@ def _put_below(folder: str, below: str) -> None:
 def _base_python(venv_name: str | None) -> str:
     if not venv_name:
         return sys.executable
-    folder = os.path.expanduser(os.path.join("~", ".venv"))
-    python = os.path.join(folder, venv_name, "bin", "python")
-    if os.access(python, os.X_OK):
-        return python
-    found: list[str] = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    folders = _folders_of_venvs()
+    pythons = [os.path.join(folder, venv_name, "bin", "python") for folder in folders]
+    for python in pythons:
+        if os.access(python, os.X_OK):
+            return python
+    found = sorted(name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder))
     raise EnvironmentFailedError(
-        f"the worker has no virtual environment {venv_name!r}: {python} is not there; "
-        + (f"found {', '.join(found)}" if found else f"{folder} holds none"),
+        f"the worker has no virtual environment {venv_name!r}: {' and '.join(pythons)} is not there; "
+        + (f"found {', '.join(found)}" if found else f"{' and '.join(folders)} holds none"),
         venv=venv_name,
     )
+
+
+def _folders_of_venvs() -> list[str]:
+    """Return ``~/.venv``, and that of the user's home in the image, where a pod has another ``HOME``."""
+    folders = [os.path.expanduser(os.path.join("~", ".venv"))]
+    try:
+        import pwd
+
+        home = os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".venv")
+    except (ImportError, KeyError):  # a user whom the image does not know
+        return folders
+    return [*folders, home] if os.path.isdir(home) and home not in folders else folders
 
 
 def _script_argv(script: str, folder: str) -> list[str]:

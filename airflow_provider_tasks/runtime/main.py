@@ -1,4 +1,4 @@
-"""How a worker is started: ``python ENTRY serve|run|execute|layer …``; see :func:`main`."""
+"""How a worker is started: ``python ENTRY serve|pod|run|execute|layer …``; see :func:`main`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ def main(entry: str, argv: list[str]) -> None:
     """Do what ``argv`` says; ``entry`` is what Python runs to come here again.
 
     ``serve CONTROL_FD FOLDER [keep]``: take requests from standard input. ``run REQUEST OUTCOME TASK_FOLDER FOLDER``:
-    run one request. ``execute REQUEST FOLDER``: be the process of the user's code. ``layer FOLDER``: make a
-    virtual environment. The last two are what the first two start.
+    run one request. ``pod KEEP_SECONDS``: be the first process of a pod; ``outcome NUMBER`` and ``request NUMBER
+    SIZE`` run beside it, see :mod:`airflow_provider_tasks.runtime.pod`. ``execute REQUEST FOLDER``: be the process of
+    the user's code. ``layer FOLDER``: make a virtual environment. The last two are what the others start.
     """
     command, *rest = argv
     if command == "execute":
@@ -31,9 +32,17 @@ def main(entry: str, argv: list[str]) -> None:
         from airflow_provider_tasks.runtime import supervisor
 
         supervisor.serve(entry, int(rest[0]), rest[1])
+    elif command == "pod":
+        from airflow_provider_tasks.runtime import pod
+
+        pod.serve(entry, *rest)
+    elif command in ("outcome", "request"):
+        from airflow_provider_tasks.runtime import pod
+
+        pod.COMMANDS[command](*rest)
     elif command == "run":
         from airflow_provider_tasks.runtime import supervisor
 
         supervisor.Supervisor(entry).run(*map(os.path.abspath, rest))
     else:
-        sys.exit(f"unknown command {command!r}, expected serve, run, execute or layer")
+        sys.exit(f"unknown command {command!r}, expected serve, pod, run, execute or layer")

@@ -99,6 +99,8 @@ class Supervisor:
         try:
             files.make_empty(folder)
             os.makedirs(task_folder, 0o700, exist_ok=True)
+            if not os.access(task_folder, os.R_OK | os.W_OK | os.X_OK):
+                os.chmod(task_folder, 0o700)  # an earlier task took its rights away
             result = self._run(request_file, task_folder, folder, head, timeline)
         except protocol.MalformedRequestError as error:
             head.update(category="payload", message=str(error))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import marshal
 import os
 import shutil
 import tempfile
 import zipfile
 from functools import cache
-from importlib.util import find_spec
+from importlib.util import MAGIC_NUMBER, find_spec, source_hash
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,14 +64,41 @@ def _members() -> Iterator[tuple[str, Path]]:
 
 
 @cache
-def build_archive() -> bytes:
-    """Return the archive: a zip that ``python FILE …`` runs; the same bytes for the same packages."""
+def build_archive(place: str | None = None) -> bytes:
+    """Return the archive: a zip that ``python FILE …`` runs; the same bytes for the same packages.
+
+    Args:
+        place: where the archive will lie, if that is known: what every worker imports is then in it compiled too, for
+            a Python of this version. Any other takes the source.
+
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("__main__.py", _EPOCH), _MAIN, zipfile.ZIP_DEFLATED)
         for name, path in _members():
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
+            source = path.read_bytes()
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), source, zipfile.ZIP_DEFLATED)
+            if place is not None and not name.startswith("fallback/"):
+                compiled = _compile(source, f"{place}/{name}")
+                archive.writestr(zipfile.ZipInfo(name + "c", _EPOCH), compiled, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+@cache
+def archive_digest() -> str:
+    """Name the archive by what is in it, without making it."""
+    digest = hashlib.sha256(_MAIN.encode() + MAGIC_NUMBER)
+    for name, path in _members():
+        source = path.read_bytes()
+        digest.update(f"{name} {len(source)}\n".encode() + source)
+    return digest.hexdigest()[:16]
+
+
+def _compile(source: bytes, file: str) -> bytes:
+    """Return a compiled module that counts whatever the time of its source: https://peps.python.org/pep-0552/."""
+    code = compile(source, file, "exec", dont_inherit=True, optimize=0)
+    is_hashed_and_unchecked = (1).to_bytes(4, "little")
+    return MAGIC_NUMBER + is_hashed_and_unchecked + source_hash(source) + marshal.dumps(code)
 
 
 def unpack(cache_folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,6 @@ class WorkerBackend(Protocol):
     def close(self) -> None:
         """End the worker, and remove it unless it is to be kept; calling it twice is allowed."""
 
-    def __enter__(self) -> WorkerBackend: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...

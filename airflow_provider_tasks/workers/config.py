@@ -1,41 +1,20 @@
-"""What a worker is: :class:`WorkerConfig`, and the sizes that it can name."""
+"""What a worker is: :class:`WorkerConfig`."""
 
 from __future__ import annotations
 
-import difflib
 import json
-from dataclasses import dataclass, field, fields
-from datetime import timedelta
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tasks.workers import checks
 from airflow_provider_tasks.workers.failures import ConfigurationError
-from airflow_provider_tasks.workers.quantities import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
 BACKENDS = ("local", "kubernetes")
-
-
-class WorkerSize(NamedTuple):
-    """What a worker of a size may use: ``cpu`` in cores, ``memory`` in bytes, ``time_limit`` in seconds."""
-
-    cpu: float | None = None
-    memory: int | None = None
-    time_limit: float | None = None
-
-
-SIZES: Mapping[str, WorkerSize] = {
-    "X-Small": WorkerSize(cpu=0.5, memory=1 * 2**30),
-    "Small": WorkerSize(cpu=1, memory=2 * 2**30),
-    "Medium": WorkerSize(cpu=2, memory=8 * 2**30),
-    "Large": WorkerSize(cpu=4, memory=16 * 2**30),
-    "X-Large": WorkerSize(cpu=8, memory=32 * 2**30),
-    "2X-Large": WorkerSize(cpu=16, memory=64 * 2**30),
-}
-"""The sizes where ``[worker_tasks] sizes`` gives no others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +36,31 @@ class WorkerConfig:
         connections: ids of the Airflow connections that the worker is given.
         variables: keys of the Airflow variables that the worker is given.
 
+        service_account_name: the service account of the pod, whose token is not mounted. This and all that follow
+            are for pods. What is an object to Kubernetes is a mapping here, as Kubernetes writes it, or the object of
+            its Python client.
+        image_pull_policy: ``Always``, ``IfNotPresent`` or ``Never``.
+        image_pull_secrets: names of the Secrets that open the image's registry.
+        secrets: environment variables out of Secrets of the cluster, which Airflow never sees: the variable's name to
+            ``"secret-name/key"``, as ``{"DB_PASSWORD": "database/password"}``.
+        volumes: Kubernetes volumes (``name`` and one source), each with the ``mount_path`` in the worker, and
+            ``sub_path`` and ``read_only`` where wanted, as
+            ``[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}, "mount_path": "/data"}]``.
+        labels: labels of the pod.
+        annotations: annotations of the pod.
+        node_selector: labels that the cluster's node must have.
+        tolerations: taints of nodes that the pod puts up with.
+        affinity: which nodes and which neighbours the pod would like.
+        priority_class_name: the pod's priority class.
+        pod_template_file: a YAML or JSON file with a pod, on which all other settings are put; a relative path starts
+            at the folder of the DAG file. The container of the worker is called ``worker`` (or ``base``).
+        pod_override: a pod that is put on all other settings: a mapping, or a ``V1Pod`` of the Kubernetes client.
+            Mappings and named containers are merged, other lists by their names, None takes away.
+        run_as_root: True runs the worker as root, with what ``apt-get`` needs and no more.
+        startup_timeout: seconds (or a ``timedelta``) until the container has to run; 600 unless set.
+        keep_seconds: seconds (or a ``timedelta``) that a worker is kept where ``terminate_on_completion`` is False;
+            8 hours unless set.
+
     Raises:
         ConfigurationError: a value is of the wrong type or unknown.
 
@@ -74,59 +78,45 @@ class WorkerConfig:
     env_variables: Mapping[str, str] | None = None
     python_venv_name: str | None = None
     python: str | None = None
-    time_limit: float | timedelta | None = field(default=None)
+    time_limit: float | timedelta | None = None
     terminate_on_completion: bool | None = None
     connections: Sequence[str] | None = None
     variables: Sequence[str] | None = None
+    service_account_name: str | None = None
+    image_pull_policy: str | None = None
+    image_pull_secrets: Sequence[str] | None = None
+    secrets: Mapping[str, str] | None = None
+    volumes: Sequence[Mapping[str, Any]] | None = None
+    labels: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+    node_selector: Mapping[str, str] | None = None
+    tolerations: Sequence[Mapping[str, Any] | checks.ClientObject] | None = None
+    affinity: Mapping[str, Any] | checks.ClientObject | None = None
+    priority_class_name: str | None = None
+    pod_template_file: str | None = None
+    pod_override: Mapping[str, Any] | checks.ClientObject | None = None
+    run_as_root: bool | None = None
+    startup_timeout: float | timedelta | None = None
+    keep_seconds: float | timedelta | None = None
 
     def __post_init__(self) -> None:
-        for name in _TEXT_FIELDS:
-            self._check(name, str, "text")
-        self._check("terminate_on_completion", bool, "True or False")
-        for name in ("connections", "variables"):
-            value = getattr(self, name)
+        values = vars(self)
+        for name, value in values.items():
             if value is None:
                 continue
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-                raise ConfigurationError(f"WorkerConfig({name}={value!r}): expected a list of text")
-            object.__setattr__(self, name, tuple(value))
-        if self.env_variables is not None:
-            self._check_environment(self.env_variables)
-            object.__setattr__(self, "env_variables", dict(self.env_variables))
-        if isinstance(self.time_limit, timedelta):
-            object.__setattr__(self, "time_limit", self.time_limit.total_seconds())
-        limit: object = self.time_limit
-        if isinstance(limit, str) and "{{" in limit:
-            limit = None  # a template: what it comes to is checked when the Airflow task runs
-        elif isinstance(limit, str) and limit.strip().replace(".", "", 1).isdigit():
-            limit = float(limit)
-            object.__setattr__(self, "time_limit", limit)
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit <= 0):
-            raise ConfigurationError(f"WorkerConfig(time_limit={limit!r}): expected seconds above 0, or a timedelta")
-        if self.backend is not None and self.backend not in BACKENDS and "{{" not in self.backend:
-            raise ConfigurationError(f"WorkerConfig(backend={self.backend!r}): expected one of {', '.join(BACKENDS)}")
-
-    def _check(self, name: str, kind: type, expected: str) -> None:
-        value = getattr(self, name)
-        if value is not None and not isinstance(value, kind):
-            raise ConfigurationError(f"WorkerConfig({name}={value!r}): expected {expected}")
-
-    @staticmethod
-    def _check_environment(variables: object) -> None:
-        if not hasattr(variables, "items"):
-            raise ConfigurationError(f"WorkerConfig(env_variables={variables!r}): expected a mapping of text to text")
-        for key, value in variables.items():
-            if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-                raise ConfigurationError(f"WorkerConfig(env_variables=…): {key!r} can't be a variable's name")
-            if not isinstance(value, str) or "\0" in value:
-                raise ConfigurationError(
-                    f"WorkerConfig(env_variables=…): {key} is a {type(value).__name__}, expected text"
-                )
+            try:
+                # Beside the frozen class's own __setattr__, which is for others.
+                values[name] = _CHECKS[name](value)
+            except checks.RefusedError as error:
+                raise ConfigurationError(f"WorkerConfig({name}={error.shown}): {error.reason}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is set, as plain data."""
-        values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values if value is not None}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if value is not None
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WorkerConfig:
@@ -145,11 +135,12 @@ class WorkerConfig:
             raise ConfigurationError(
                 f"a worker configuration is a {type(values).__name__}, expected a WorkerConfig or a mapping of its keys"
             )
-        known = [item.name for item in fields(cls)]
         for key in values:
-            if key not in known:
-                nearest = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(known)}"
+            if key not in _CHECKS:
+                import difflib
+
+                nearest = difflib.get_close_matches(str(key), _CHECKS, n=1)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(_CHECKS)}"
                 raise ConfigurationError(f"unknown key {key!r} for WorkerConfig; {hint}")
         return cls(**values)
 
@@ -161,22 +152,7 @@ class WorkerConfig:
             ConfigurationError: the file can't be read, or holds something else.
 
         """
-        path = Path(path).expanduser()
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path} can't be read: {error}") from error
-        try:
-            if path.suffix == ".json":
-                values = json.loads(text)
-            else:
-                import yaml
-
-                values = yaml.safe_load(text)
-        except ValueError as error:
-            raise ConfigurationError(f"{path} is no JSON: {error}") from error
-        except Exception as error:
-            raise ConfigurationError(f"{path} is no YAML: {error}") from error
+        values = read_data(path)
         try:
             return cls.from_dict({} if values is None else values)
         except ConfigurationError as error:
@@ -194,70 +170,85 @@ class WorkerConfig:
     def over(self, weaker: WorkerConfig) -> WorkerConfig:
         """Return this configuration with what it leaves out taken from ``weaker``.
 
-        Environment variables are put together, name by name.
+        Environment variables, secrets, labels, annotations and node selectors are put together, name by name.
 
         >>> WorkerConfig(namespace="a").over(WorkerConfig(namespace="b", worker_size="Small")).to_dict()
         {'namespace': 'a', 'worker_size': 'Small'}
         """
-        merged = {**weaker.to_dict(), **self.to_dict()}
-        if weaker.env_variables and self.env_variables:
-            merged["env_variables"] = {**weaker.env_variables, **self.env_variables}
-        return WorkerConfig(**merged)
+        under, over = weaker.to_dict(), self.to_dict()
+        for name in _PUT_TOGETHER:
+            if isinstance(under.get(name), dict) and isinstance(over.get(name), dict):
+                over[name] = {**under[name], **over[name]}
+        return WorkerConfig(**{**under, **over})
 
 
-_TEXT_FIELDS = (
-    "backend",
-    "kubernetes_conn_id",
-    "namespace",
-    "worker_image",
-    "worker_size",
-    "startup_script",
-    "python_venv_name",
-    "python",
-)
+def read_data(path: str | Path) -> Any:
+    """Read a YAML or JSON file.
 
+    Raises:
+        ConfigurationError: it can't be read, or holds something else.
 
-@lru_cache(maxsize=8)
-def parse_sizes(text: str) -> Mapping[str, WorkerSize]:
-    """Read the table of ``[worker_tasks] sizes``: JSON, a size's name to ``cpu``, ``memory``, ``time_limit``.
-
-    >>> parse_sizes('{"Tiny": {"cpu": "250m", "memory": "256Mi", "time_limit": 60}}')["Tiny"].memory
-    268435456
     """
-    if not text.strip():
-        return SIZES
+    path = Path(path).expanduser()
     try:
-        table = json.loads(text)
-        if not isinstance(table, dict) or not table:
-            raise ValueError("expected an object with a size for each name")
-        return {name: _parse_size(row) for name, row in table.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"[worker_tasks] sizes can't be read: {error}",
-            'It is JSON, as {"Small": {"cpu": "1", "memory": "2Gi", "time_limit": 3600}}.',
-        ) from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} can't be read: {error}") from error
+    try:
+        if path.suffix == ".json":
+            return json.loads(text)
+        import yaml
+
+        return yaml.safe_load(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is no JSON: {error}") from error
+    except Exception as error:
+        raise ConfigurationError(f"{path} is no YAML: {error}") from error
 
 
-def _parse_size(row: Mapping[str, Any]) -> WorkerSize:
-    unknown = set(row) - set(WorkerSize._fields)
-    if unknown:
-        raise ValueError(f"unknown keys {', '.join(sorted(unknown))}, expected {', '.join(WorkerSize._fields)}")
-    return WorkerSize(
-        cpu=parse_quantity(row["cpu"]) if "cpu" in row else None,
-        memory=int(parse_quantity(row["memory"])) if "memory" in row else None,
-        time_limit=float(row["time_limit"]) if "time_limit" in row else None,
-    )
+_PUT_TOGETHER = ("env_variables", "secrets", "labels", "annotations", "node_selector")
 
 
-def find_size(name: str, sizes: Mapping[str, WorkerSize]) -> WorkerSize:
-    """Return the size called ``name``.
+def _pod_override(value: Any) -> Any:
+    found = checks.plain(value)
+    if isinstance(found, dict):
+        from airflow_provider_tasks.workers.kubernetes.patch import check_pod
 
-    >>> find_size("Tiny", SIZES)
-    Traceback (most recent call last):
-    ...
-    airflow_provider_tasks.workers.failures.ConfigurationError: unknown worker_size 'Tiny', expected one of X-Small, Small, Medium, Large, X-Large, 2X-Large
+        check_pod(found)
+    elif not isinstance(found, str) or not checks.is_template(found):
+        raise checks.RefusedError(repr(value), "expected a mapping, or a V1Pod of the Kubernetes client")
+    return found
 
-    """  # noqa: E501 - the message is one line
-    if name not in sizes:
-        raise ConfigurationError(f"unknown worker_size {name!r}, expected one of {', '.join(sizes)}")
-    return sizes[name]
+
+_CHECKS: Mapping[str, checks.Check] = {
+    "backend": checks.one_of(*BACKENDS),
+    "kubernetes_conn_id": checks.text,
+    "namespace": checks.formatted(checks.LABEL_NAME),
+    "worker_image": checks.formatted(checks.IMAGE),
+    "worker_size": checks.text,
+    "startup_script": checks.text,
+    "env_variables": checks.variables,
+    "python_venv_name": checks.text,
+    "python": checks.text,
+    "time_limit": checks.seconds,
+    "terminate_on_completion": checks.flag,
+    "connections": checks.texts(),
+    "variables": checks.texts(),
+    "service_account_name": checks.formatted(checks.SUBDOMAIN),
+    "image_pull_policy": checks.one_of("Always", "IfNotPresent", "Never"),
+    "image_pull_secrets": checks.texts(checks.SUBDOMAIN),
+    "secrets": checks.by_name(checks.VARIABLE, checks.SECRET_KEY, confidential=True),
+    "volumes": checks.volumes,
+    "labels": checks.by_name(checks.LABEL_KEY, checks.LABEL_VALUE, refuse=checks.is_own_key),
+    "annotations": checks.by_name(checks.LABEL_KEY, refuse=checks.is_own_key),
+    "node_selector": checks.by_name(checks.LABEL_KEY, checks.LABEL_VALUE),
+    "tolerations": checks.rows("key", "operator", "value", "effect", "tolerationSeconds"),
+    "affinity": checks.keyed("nodeAffinity", "podAffinity", "podAntiAffinity"),
+    "priority_class_name": checks.formatted(checks.SUBDOMAIN),
+    "pod_template_file": checks.text,
+    "pod_override": _pod_override,
+    "run_as_root": checks.flag,
+    "startup_timeout": checks.seconds,
+    "keep_seconds": checks.seconds,
+}
+"""What each setting may be; the names of all settings too."""

@@ -3,34 +3,67 @@
 from __future__ import annotations
 
 from importlib.metadata import packages_distributions
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from airflow_provider_tasks.workers.pod_diagnosis.ends import end_of_pod, out_of_memory, told_end
+from airflow_provider_tasks.workers.pod_diagnosis.facts import Facts
+from airflow_provider_tasks.workers.pod_diagnosis.records import ADVICE, Diagnosis
 from airflow_provider_tasks.workers.quantities import format_bytes
+from airflow_provider_tasks.workers.sizes import SIZES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_tasks.runtime.outcome import Outcome
+    from airflow_provider_tasks.workers.sizes import WorkerSize
 
 
-class Diagnosis(NamedTuple):
-    """Why a task failed: ``category`` is the stable word, ``retry`` whether trying again can help."""
+def diagnose(
+    outcome: Outcome | None,
+    pod: object = None,
+    events: object = (),
+    *,
+    deleted: bool = False,
+    sizes: Mapping[str, WorkerSize] = SIZES,
+) -> Diagnosis:
+    """Explain why a task failed.
 
-    category: str
-    summary: str
-    advice: str
-    retry: bool
+    Args:
+        outcome: what the worker reported; None where it reported nothing.
+        pod: the last state of the worker's pod that was seen, as the API's JSON has it; None for a worker that has
+            none, and where none was seen.
+        events: the core/v1 Events of the pod.
+        deleted: the pod is gone.
+        sizes: the table of sizes, for the advice.
 
-
-def diagnose(outcome: Outcome) -> Diagnosis:
-    """Explain the outcome of a task that failed.
+    Returns:
+        The diagnosis; ``pod`` and ``events`` may hold anything, the worst of them make it poorer.
 
     >>> from airflow_provider_tasks.runtime.outcome import Outcome
     >>> diagnose(Outcome("failure", "timeout", "the task ran into its time limit")).advice
     'Raise time_limit (or the time limit of its worker_size), or give the task less to do.'
+    >>> diagnose(None, {"metadata": {"name": "a"}, "status": {"phase": "Running"}}, deleted=True).summary
+    'pod a was deleted while its worker ran'
 
     """
+    facts = Facts.read(pod, events, deleted=deleted)
+    if outcome is None:
+        return end_of_pod(facts, sizes)
+    ending = _end_behind(outcome, facts, sizes) if outcome.category == "killed" else None
+    return ending or _of_outcome(outcome, facts, sizes)
+
+
+def _end_behind(outcome: Outcome, facts: Facts, sizes: Mapping[str, WorkerSize]) -> Diagnosis | None:
+    """Say what lies behind a worker's report that it was killed: it sees the signal, the cluster knows the reason."""
+    if outcome.signal is None:
+        return told_end(facts, sizes)
+    return out_of_memory(facts, sizes) if outcome.signal == 9 else None
+
+
+def _of_outcome(outcome: Outcome, facts: Facts, sizes: Mapping[str, WorkerSize]) -> Diagnosis:
     category = outcome.category or "task"
     summary = outcome.message
-    advice, retry = _ADVICE[category]
+    advice, retry = ADVICE[category]
     detail = outcome.detail
     if category == "task":
         retry = outcome.retry
@@ -38,6 +71,8 @@ def diagnose(outcome: Outcome) -> Diagnosis:
             advice = "Something in it ended the process: os._exit, a crash of a library, or a handler at exit."
         elif not retry:
             advice = "The task asked not to be tried again (FailTask)."
+        if out_of_memory(facts, sizes) is not None:
+            advice += " A process of it was killed for want of memory: a larger worker_size may help."
     elif category == "environment" and detail.get("module"):
         advice = _advice_on_module(detail["module"])
         retry = False
@@ -49,6 +84,7 @@ def diagnose(outcome: Outcome) -> Diagnosis:
         summary = "\n".join([summary, *(f"    {line}" for line in last)])
         if detail.get("root") == "no" and _wants_root(detail["output"]):
             advice = "The command needs root, which the worker does not run as: " + advice[0].lower() + advice[1:]
+            advice += " WorkerConfig(run_as_root=True) makes a pod's worker root."
     elif category == "memory" and outcome.peak_memory and detail.get("memory_limit", "").isdecimal():
         limit = int(detail["memory_limit"])
         summary = f"the task held {outcome.peak_memory:,} bytes of memory, its limit is {format_bytes(limit)}"
@@ -81,33 +117,3 @@ def _advice_on_module(module: str) -> str:
 def _wants_root(output: str) -> bool:
     text = output.lower()
     return any(word in text for word in ("permission denied", "are you root", "must be root", "superuser"))
-
-
-_ADVICE: dict[str, tuple[str, bool]] = {
-    "task": ("The traceback above is the task's own.", True),
-    "environment": ("Run the command by hand in the worker's environment to see why it fails.", True),
-    "memory": ("Give it a larger worker_size, or let it hold less at a time.", True),
-    "image": ("Check worker_image and the pull secrets.", False),
-    "unschedulable": (
-        "Check the node's selector, tolerations and the worker_size against the cluster.",
-        True,
-    ),
-    "evicted": ("The node ran short of something; trying again may find a better one.", True),
-    "node_lost": ("Trying again runs it on another node.", True),
-    "timeout": (
-        "Raise time_limit (or the time limit of its worker_size), or give the task less to do.",
-        True,
-    ),
-    "killed": (
-        "Look at who sent the signal: the machine short of memory, an administrator, or the task itself.",
-        True,
-    ),
-    "python_mismatch": ("Give the worker the Python version of Airflow.", False),
-    "value": (
-        "Return plain data, or set pickle_results=True to hand the value to another worker unopened.",
-        False,
-    ),
-    "payload": ("What travels must be readable at the other end; the message names what is not.", False),
-    "configuration": ("Mend the setting that the message names.", False),
-    "cluster": ("Trying again may find the cluster well.", True),
-}

@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_tasks.runtime import files, processes
 from airflow_provider_tasks.runtime.outcome import MalformedOutcomeError, Outcome, parse_outcome
@@ -107,7 +107,7 @@ class LocalWorker:
         """What a request to a worker on this machine says beside what it is to do."""
         return {"setup_variables": setup_environment(os.environ), "cache": str(self._cache / "environments")}
 
-    def __enter__(self) -> LocalWorker:
+    def __enter__(self) -> Self:
         try:
             if not self._ended:
                 self._start()  # its processes start while the request is made

@@ -5,6 +5,7 @@ The notation is Kubernetes' own: https://kubernetes.io/docs/reference/kubernetes
 
 from __future__ import annotations
 
+import math
 import re
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
@@ -45,3 +46,26 @@ def format_bytes(number: float) -> str:
             break
         number /= 1024
     return f"{number:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def format_memory(number: int) -> str:
+    """Return ``number`` bytes as Kubernetes writes them, in the largest unit in which they are a whole number.
+
+    >>> format_memory(3 * 2**29), format_memory(1000)
+    ('1536Mi', '1000')
+    """
+    for unit in ("Pi", "Ti", "Gi", "Mi", "Ki"):
+        factor = int(_FACTORS[unit])
+        if number and number % factor == 0:
+            return f"{number // factor}{unit}"
+    return str(number)
+
+
+def format_cores(number: float) -> str:
+    """Return ``number`` cores as Kubernetes writes them; it knows no less than a thousandth of one.
+
+    >>> format_cores(2), format_cores(0.25), format_cores(0.0001)
+    ('2', '250m', '1m')
+    """
+    thousandths = math.ceil(round(number * 1000, 6))
+    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)

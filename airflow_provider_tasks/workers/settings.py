@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_tasks.workers.config import WorkerConfig, WorkerSize, find_size, parse_sizes
+from airflow_provider_tasks.workers.checks import LABEL_VALUE, is_template
+from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.sizes import SIZES, WorkerSize, find_size, parse_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 SECTION = "worker_tasks"
 """The section of airflow.cfg."""
+
+INSTALLATION = "airflow"
+"""What an installation is called unless it says otherwise."""
+
+STARTUP_TIMEOUT = 600.0
+"""Seconds that a pod may take until its container runs."""
+
+KEEP_SECONDS = 8 * 3600.0
+"""Seconds that a worker stays which is kept when its task has ended."""
 
 _OPTIONS = ("backend", "kubernetes_conn_id", "namespace", "worker_image", "worker_size")
 
@@ -28,11 +39,15 @@ def read_sizes() -> Mapping[str, WorkerSize]:
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """What airflow.cfg says: the weakest settings, the table of sizes, and the folder of caches."""
+    """What airflow.cfg says: the weakest settings, the table of sizes, and the folder of caches.
+
+    ``name`` tells the pods of this Airflow from those of others in the same namespace.
+    """
 
     config: WorkerConfig
     sizes: Mapping[str, WorkerSize]
     cache_folder: Path
+    name: str = INSTALLATION
 
     @classmethod
     def read(cls) -> Installation:
@@ -51,6 +66,11 @@ class Installation:
             config = WorkerConfig.from_dict({name: option(name) for name in _OPTIONS if option(name)})
         except ConfigurationError as error:
             raise ConfigurationError(f"airflow.cfg, [{SECTION}]: {error.summary}") from error
+        name = option("installation") or INSTALLATION
+        if not LABEL_VALUE.fits(name) or is_template(name):
+            raise ConfigurationError(
+                f"airflow.cfg, [{SECTION}]: installation = {name!r}, expected {LABEL_VALUE.expected}"
+            )
         folder = option("cache_folder") or os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "airflow-provider-tasks"
         )
@@ -58,16 +78,19 @@ class Installation:
             config=config,
             sizes=read_sizes(),
             cache_folder=Path(os.path.expanduser(folder)).absolute(),
+            name=name,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one worker gets: the configuration after all merging, and its size."""
+    """What one worker gets: the configuration after all merging, its size, and what is the installation's."""
 
     config: WorkerConfig
     size: WorkerSize
     cache_folder: Path
+    installation: str = INSTALLATION
+    sizes: Mapping[str, WorkerSize] = field(default_factory=lambda: SIZES, repr=False)
 
     @property
     def backend(self) -> str:
@@ -77,24 +100,50 @@ class Settings:
     @property
     def time_limit(self) -> float | None:
         """Seconds; None is no limit."""
-        limit = self.config.time_limit
-        assert limit is None or isinstance(limit, (int, float))
+        limit = _number(self.config.time_limit)
         return limit if limit is not None else self.size.time_limit
 
+    @property
+    def startup_timeout(self) -> float:
+        """Seconds that a pod may take until its container runs."""
+        return _number(self.config.startup_timeout) or STARTUP_TIMEOUT
+
+    @property
+    def keep_seconds(self) -> float:
+        """Seconds that the worker stays when it is kept."""
+        return _number(self.config.keep_seconds) or KEEP_SECONDS
+
     def __str__(self) -> str:
-        """Return the settings for the log: no value of an environment variable is in it."""
+        """Return the settings for the log: what may hold a secret is told by its names only."""
         shown = {"backend": self.backend, **self.config.to_dict()}
-        if "env_variables" in shown:
-            shown["env_variables"] = f"({', '.join(sorted(shown['env_variables']))})"
-        if "startup_script" in shown:
-            shown["startup_script"] = f"({len(shown['startup_script'].splitlines())} lines)"
+        for name, summary in _SUMMARIES.items():
+            if name in shown:
+                shown[name] = f"({summary(shown[name])})"
         return ", ".join(f"{name}={value}" for name, value in shown.items())
+
+
+_SUMMARIES: Mapping[str, Callable[[Any], str]] = {
+    "env_variables": lambda variables: ", ".join(sorted(variables)),
+    "startup_script": lambda script: f"{len(script.splitlines())} lines",
+    "volumes": lambda volumes: ", ".join(f"{volume['name']} at {volume['mount_path']}" for volume in volumes),
+    "pod_override": lambda pod: ", ".join(sorted(f"{part}.{key}" for part in pod for key in _keys(pod[part]))),
+}
+
+
+def _keys(part: Any) -> Iterable[str]:
+    return part if isinstance(part, dict) else ()
+
+
+def _number(seconds: object) -> float | None:
+    assert seconds is None or isinstance(seconds, (int, float)), seconds  # a template is no more when a worker is made
+    return seconds
 
 
 def resolve(
     installation: Installation,
     layers: list[WorkerConfig],
     connection_settings: Callable[[str], WorkerConfig] | None = None,
+    folder: str = "",
 ) -> Settings:
     """Merge all settings of a worker.
 
@@ -103,6 +152,7 @@ def resolve(
         layers: ``default_args``, the node's and the operator's, from weak to strong.
         connection_settings: gives the settings that a connection carries; they stand between the two. None
             where connections can't be looked up.
+        folder: where a relative ``pod_template_file`` starts.
 
     Raises:
         ConfigurationError: what comes out names an unknown size.
@@ -116,5 +166,14 @@ def resolve(
     if conn_id and connection_settings is not None:
         weakest = connection_settings(conn_id).over(weakest)
     config = merged.over(weakest)
+    if config.pod_template_file:
+        path = os.path.join(folder, os.path.expanduser(config.pod_template_file))
+        config = replace(config, pod_template_file=path)
     size = find_size(config.worker_size, installation.sizes) if config.worker_size else WorkerSize()
-    return Settings(config=config, size=size, cache_folder=installation.cache_folder)
+    return Settings(
+        config=config,
+        size=size,
+        cache_folder=installation.cache_folder,
+        installation=installation.name,
+        sizes=installation.sizes,
+    )

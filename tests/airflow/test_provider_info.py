@@ -100,6 +100,7 @@ def test_airflow_finds_the_provider_its_decorator_and_its_settings(run_python) -
         "worker_image": "",
         "worker_size": "",
         "sizes": "",
+        "installation": "airflow",
         "cache_folder": "",
     }
 
@@ -115,7 +116,7 @@ def test_the_defaults_and_the_examples_can_be_read_by_workers(monkeypatch: pytes
         monkeypatch.setenv(f"AIRFLOW__{SECTION.upper()}__{name.upper()}", example)
     installation = Installation.read()
     assert installation.config.backend == "kubernetes"
-    assert list(installation.sizes) == ["Small"]
+    assert list(installation.sizes) == ["Small", "GPU"]
     assert installation.cache_folder == Path("/var/cache/airflow-provider-tasks")
 
 

@@ -31,9 +31,9 @@ from airflow_provider_tasks.provider import get_provider_info
 from airflow_provider_tasks.runtime.outcome import Outcome
 from airflow_provider_tasks.runtime.protocol import CATEGORIES, PHASES
 from airflow_provider_tasks.workers import local
-from airflow_provider_tasks.workers.config import SIZES, parse_sizes
 from airflow_provider_tasks.workers.diagnosis import diagnose
 from airflow_provider_tasks.workers.failures import BY_CATEGORY
+from airflow_provider_tasks.workers.sizes import SIZES, parse_sizes
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"

@@ -94,7 +94,7 @@ def test_a_name_that_is_no_text_is_refused(name, error, message):
 def test_a_task_is_whole_without_super_init(make):
     task = make()
     assert task.name == type(task).__name__
-    assert task.previous_steps == []
+    assert task.previous_steps == {}
     assert isinstance(task.requirements, list)
 
 

@@ -1,4 +1,11 @@
-"""The contract of a worker, whatever it runs on: `worker` is one of each backend, in turn."""
+"""The contract of a worker, whatever it runs on: `worker` and `run` are those of each backend, in turn.
+
+A test is held against the local worker and against a pod. Where it may make a difference that a trigger waits for the
+pod, it is marked with `deferrable_too`; what is about this machine alone takes `local_worker`. A pod runs one
+request, as those of operators do: every call of `run` makes one. What is only about what goes on inside of a worker
+goes to a pod that takes many requests and is the same for all such tests (`in_a_shared_pod`): that saves a second or
+two each.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +16,39 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from airflow_provider_tasks.runtime import values
 from airflow_provider_tasks.runtime.outcome import Outcome
 from airflow_provider_tasks.workers.base import WorkerBackend
-from airflow_provider_tasks.workers.local import LocalWorker, setup_environment
+from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.payload import pack
+from tests.kubernetes.fixtures import cluster, mark_kubernetes, use_of_the_cluster
+
+if TYPE_CHECKING:
+    from .backends import Pods
+
+__all__ = ["cluster", "use_of_the_cluster"]
 
 AT_MOST = 60
 """Seconds after which a task that should have ended is taken for one that hangs."""
 
-BACKENDS: dict[str, Callable[..., WorkerBackend]] = {"local": LocalWorker}
-"""What makes a worker of each backend, of `cache_folder`, `python` and `keep`."""
+TASK_FOLDER = "/airflow/scratch/task"
+"""Where a task runs in a pod."""
+
+LOCAL = "local"
+KUBERNETES = pytest.param("kubernetes", marks=pytest.mark.kubernetes)
+DEFERRABLE = pytest.param("deferrable", marks=pytest.mark.kubernetes)
+DAG_TEST = pytest.param("dag.test", marks=pytest.mark.kubernetes)
+
+deferrable_too = pytest.mark.parametrize("backend", [LOCAL, KUBERNETES, DEFERRABLE], indirect=True)
+however_deferred = pytest.mark.parametrize("backend", [LOCAL, KUBERNETES, DEFERRABLE, DAG_TEST], indirect=True)
+in_pods = pytest.mark.parametrize("backend", [KUBERNETES, DEFERRABLE], indirect=True)
+in_a_pod = pytest.mark.parametrize("backend", [KUBERNETES], indirect=True)
+on_this_machine = pytest.mark.parametrize("backend", [LOCAL], indirect=True)
+in_a_shared_pod = pytest.mark.parametrize("options", [pytest.param({"shared": True}, id="shared")])
 
 OpenWorker = Callable[..., WorkerBackend]
 
@@ -31,6 +56,10 @@ OpenWorker = Callable[..., WorkerBackend]
 class Ran(NamedTuple):
     outcome: Outcome
     lines: list[str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_kubernetes(items)
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -61,22 +90,88 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "bin" / "python")
 
 
-@pytest.fixture(params=BACKENDS)
-def open_worker(request: pytest.FixtureRequest, cache_folder: Path) -> Iterator[OpenWorker]:
+@pytest.fixture(params=[LOCAL, KUBERNETES])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """How `worker` and `run` open a worker: ``bare`` (nothing is installed), ``shared``; a module may say otherwise."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def pods(cluster: Any, cache_folder: Path) -> Iterator[Pods]:
+    """The maker of pods; in the end nothing of them is left."""
+    from .backends import Pods  # where it is wanted, as it imports Airflow
+
+    with pytest.MonkeyPatch.context() as patch:
+        pods = Pods(cluster, cache_folder)
+        patch.setenv(*pods.connection)
+        yield pods
+    # At the end of a run nobody keeps those away that break the cluster.
+    cluster.assert_nothing_left(pods.labels, at_most=300)
+
+
+@pytest.fixture(scope="session")
+def shared_pod(pods: Pods) -> Iterator[Callable[[], WorkerBackend]]:
+    from .backends import kept_pod
+
+    with kept_pod(pods) as kept:
+        yield kept
+
+
+@pytest.fixture
+def open_worker(backend: str, request: pytest.FixtureRequest, cache_folder: Path) -> Iterator[OpenWorker]:
+    """Open a worker of the backend; `many` takes many requests, `bare` has nothing installed."""
     with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(
-            BACKENDS[request.param](**{"cache_folder": cache_folder, **options})
-        )
+
+        def local(*, many: bool = True, bare: bool = False, shared: bool = False, **options: Any) -> WorkerBackend:
+            python = {"python": request.getfixturevalue("bare_python")} if bare else {}
+            return stack.enter_context(LocalWorker(**{"cache_folder": cache_folder, **python, **options}))
+
+        def pod(*, bare: bool = False, shared: bool = False, **options: Any) -> WorkerBackend:
+            if shared and backend == "kubernetes":
+                kept: Callable[[], WorkerBackend] = request.getfixturevalue("shared_pod")
+                return kept()
+            pods: Pods = request.getfixturevalue("pods")
+            return stack.enter_context(pods.open(backend, **options))
+
+        yield local if backend == "local" else pod
 
 
 @pytest.fixture
-def worker(open_worker: OpenWorker) -> WorkerBackend:
-    return open_worker()
+def worker(open_worker: OpenWorker, options: dict[str, Any]) -> WorkerBackend:
+    return open_worker(**options)
 
 
 @pytest.fixture
-def run(worker: WorkerBackend) -> Callable[..., Ran]:
-    return lambda call, *args, **parts: run_in(worker, call, *args, **parts)
+def many_worker(open_worker: OpenWorker, options: dict[str, Any]) -> WorkerBackend:
+    """A worker that takes one request after another."""
+    return open_worker(many=True, **options)
+
+
+@pytest.fixture
+def local_worker(cache_folder: Path) -> Iterator[LocalWorker]:
+    with LocalWorker(cache_folder=cache_folder) as worker:
+        yield worker
+
+
+@pytest.fixture
+def run(backend: str, open_worker: OpenWorker, options: dict[str, Any]) -> Callable[..., Ran]:
+    """Run `call(*args, **kwargs)`: in pods each in one of its own."""
+    opened = [open_worker(**options)] if backend == "local" else []
+    return lambda call, *args, **parts: run_in(*opened or [open_worker(**options)], call, *args, **parts)
+
+
+@pytest.fixture
+def shell(backend: str, request: pytest.FixtureRequest) -> Callable[[Any, str], None]:
+    """Run a command where a worker is: its process ids and its folders are those of the worker."""
+    if backend == "local":
+        return lambda worker, command: subprocess.run(command, shell=True, check=True, cwd=worker.folder / "task")
+    pods: Pods = request.getfixturevalue("pods")
+    return lambda worker, command: pods.execute(worker.name, "sh", "-c", f"cd {TASK_FOLDER} && {command}")
 
 
 def run_in(worker: WorkerBackend, call: Any, *args: Any, kwargs: Any = (), **parts: Any) -> Ran:
@@ -89,7 +184,8 @@ def send(worker: WorkerBackend, request: Any, **parts: Any) -> Ran:
     request["limits"] = {"memory": None, "time": AT_MOST, **parts.pop("limits", {})}
     request["context"] = values.encode(parts.pop("context", {}))
     if "environment" in parts:
-        parts["environment"] = {"setup_variables": setup_environment(os.environ), **parts["environment"]}
+        of_worker = {name: value for name, value in worker.environment.items() if name != "cache"}
+        parts["environment"] = {**of_worker, **parts["environment"]}
     lines: list[str] = []
     outcome = worker.run({**request, **parts}, lines.append)
     return Ran(outcome, lines)

@@ -16,7 +16,7 @@ from airflow_provider_tasks.workers.archive import build_archive
 from airflow_provider_tasks.workers.failures import ConfigurationError
 from tests.pythons import python_or_skip
 
-from .conftest import send
+from .conftest import on_this_machine, run_in, send
 
 VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 TOO_OLD = ["3.6", "3.7", "3.8"]
@@ -28,6 +28,7 @@ def calling(function, *args, python):
     return {"version": 1, "python": python, "payload": payload}
 
 
+@on_this_machine
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_worker_runs_on_every_python_that_is_here(open_worker, version):
     worker = open_worker(python=python_or_skip(version))
@@ -38,6 +39,7 @@ def test_a_worker_runs_on_every_python_that_is_here(open_worker, version):
     assert (outcome.category, outcome.exceptions[-1].type) == ("task", "ZeroDivisionError")
 
 
+@on_this_machine
 @pytest.mark.parametrize("version", TOO_OLD)
 def test_an_older_python_says_what_a_worker_needs(open_worker, version):
     worker = open_worker(python=python_or_skip(version))
@@ -45,8 +47,9 @@ def test_an_older_python_says_what_a_worker_needs(open_worker, version):
         send(worker, calling(print, "hi", python=version))
 
 
+@on_this_machine
 @pytest.mark.parametrize("version", [version for version in VERSIONS if not sys.version.startswith(version)])
-def test_another_minor_version_is_found_before_anything_is_unpickled(run, tmp_path, version, open_worker):
+def test_another_minor_version_is_found_before_anything_is_unpickled(tmp_path, version, open_worker):
     trace = tmp_path / "unpickled"
     worker = open_worker(python=python_or_skip(version))
     outcome = send(worker, calling(print, Trace(str(trace)), python="{}.{}".format(*sys.version_info))).outcome
@@ -65,8 +68,8 @@ class Trace:
         return open, (self.path, "w")
 
 
-def test_the_trace_of_the_test_above_works(run, tmp_path):
-    run(lambda _: None, Trace(str(tmp_path / "unpickled")))
+def test_the_trace_of_the_test_above_works(local_worker, tmp_path):
+    run_in(local_worker, lambda _: None, Trace(str(tmp_path / "unpickled")))
     assert (tmp_path / "unpickled").exists()
 
 

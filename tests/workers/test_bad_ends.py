@@ -11,6 +11,8 @@ import pytest
 
 from airflow_provider_tasks.workers.diagnosis import diagnose
 
+from .conftest import deferrable_too, in_a_shared_pod, run_in
+
 MIB = 2**20
 
 
@@ -20,6 +22,7 @@ def diagnosis_of(ran):
     return diagnosis
 
 
+@deferrable_too
 def test_ending_the_process_is_the_tasks_failure(run):
     diagnosis = diagnosis_of(run(os._exit, 3))
     assert diagnosis.category == "task"
@@ -29,6 +32,7 @@ def test_ending_the_process_is_the_tasks_failure(run):
     )
 
 
+@deferrable_too
 def test_ending_the_process_with_0_is_no_success(run):
     outcome = run(os._exit, 0).outcome
     assert (outcome.status, outcome.category, outcome.exit_code) == ("failure", "task", 0)
@@ -115,6 +119,7 @@ def test_a_task_that_never_ends_is_ended_at_its_time_limit(run, never_ends):
     assert diagnosis.advice.startswith("Raise time_limit")
 
 
+@deferrable_too
 def test_a_task_that_is_asked_to_end_may_tidy_up(run):
     def tidy():
         def tidy_up(*_):
@@ -128,6 +133,7 @@ def test_a_task_that_is_asked_to_end_may_tidy_up(run):
     assert (ran.outcome.category, ran.lines) == ("timeout", ["tidied up"])
 
 
+@in_a_shared_pod
 def test_threads_that_still_run_do_not_keep_the_worker(run):
     def leaves_a_thread():
         threading.Thread(target=threading.Event().wait).start()
@@ -136,6 +142,7 @@ def test_threads_that_still_run_do_not_keep_the_worker(run):
     assert run(leaves_a_thread).outcome.result == "done"
 
 
+@in_a_shared_pod
 def test_what_is_registered_to_run_at_exit_runs(run):
     def registers():
         import atexit
@@ -145,6 +152,7 @@ def test_what_is_registered_to_run_at_exit_runs(run):
     assert run(registers).lines == ["at exit"]
 
 
+@deferrable_too
 def test_a_missing_module_is_named_with_a_requirement(run):
     def imports():
         import no_such_package.inner  # noqa: F401
@@ -156,16 +164,15 @@ def test_a_missing_module_is_named_with_a_requirement(run):
     assert diagnosis.retry is False
 
 
-def test_a_module_missing_while_the_task_is_loaded_is_named_too(open_worker, bare_python):
+def test_a_module_missing_while_the_task_is_loaded_is_named_too(open_worker):
     import yaml
 
-    from .conftest import run_in
-
-    diagnosis = diagnosis_of(run_in(open_worker(python=bare_python), yaml.safe_load, "a: 1"))
+    diagnosis = diagnosis_of(run_in(open_worker(bare=True, shared=True), yaml.safe_load, "a: 1"))
     assert diagnosis.category == "environment"
     assert diagnosis.summary == "the worker has no module 'yaml', which the task imports"
 
 
+@in_a_shared_pod
 def test_a_missing_submodule_of_a_package_that_is_there_is_the_tasks_failure(run):
     def imports():
         import json.no_such  # noqa: F401
@@ -174,13 +181,11 @@ def test_a_missing_submodule_of_a_package_that_is_there_is_the_tasks_failure(run
     assert (outcome.category, outcome.message) == ("task", "ModuleNotFoundError: No module named 'json.no_such'")
 
 
-def test_airflow_is_no_requirement(open_worker, bare_python):
-    from .conftest import run_in
-
+def test_airflow_is_no_requirement(open_worker):
     def imports():
         from airflow.sdk import Variable  # noqa: F401
 
-    diagnosis = diagnosis_of(run_in(open_worker(python=bare_python), imports))
+    diagnosis = diagnosis_of(run_in(open_worker(bare=True, shared=True), imports))
     assert diagnosis.summary == "the worker has no module 'airflow', which the task imports"
     assert diagnosis.advice.startswith("A worker has no Airflow: take what the task needs as an argument")
     assert diagnosis.retry is False
@@ -193,10 +198,10 @@ def test_a_class_that_the_workers_package_lacks_is_named(run, tmp_path, monkeypa
     monkeypatch.syspath_prepend(packages)
     import versioned
 
-    older = tmp_path / "older"
-    older.mkdir()
-    (older / "versioned.py").write_text("")
-    environment = {"variables": {"PYTHONPATH": str(older)}}
+    environment = {
+        "startup_script": "mkdir older; touch older/versioned.py",
+        "variables": {"PYTHONPATH": "older"},
+    }
     diagnosis = diagnosis_of(run(versioned.new, environment=environment))
     assert diagnosis.category == "payload"
     assert diagnosis.summary.startswith(
@@ -204,9 +209,8 @@ def test_a_class_that_the_workers_package_lacks_is_named(run, tmp_path, monkeypa
     )
 
 
+@deferrable_too
 def test_a_signal_without_a_name_is_told_by_its_number(run):
-    import os
-
     outcome = run(lambda: os.kill(os.getpid(), 40)).outcome
     assert (outcome.category, outcome.signal, outcome.message) == (
         "killed",

@@ -12,8 +12,8 @@ from airflow_provider_tasks.workers.payload import pack
 
 
 @pytest.fixture
-def worker(open_worker, bare_python):
-    return open_worker(python=bare_python)
+def options():
+    return {"bare": True, "shared": True}
 
 
 @pytest.fixture

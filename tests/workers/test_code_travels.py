@@ -16,8 +16,8 @@ THRESHOLD = 10
 
 
 @pytest.fixture
-def worker(open_worker, bare_python):
-    return open_worker(python=bare_python)
+def options():
+    return {"bare": True, "shared": True}
 
 
 def plus(a, b=1):

@@ -10,6 +10,7 @@ from airflow_provider_tasks.runtime.outcome import ExceptionInfo, Outcome
 from airflow_provider_tasks.runtime.protocol import CATEGORIES
 from airflow_provider_tasks.workers.diagnosis import diagnose
 from airflow_provider_tasks.workers.failures import BY_CATEGORY, WorkerError
+from airflow_provider_tasks.workers.sizes import WorkerSize
 
 
 def failed(category, message="what happened", **fields):
@@ -102,3 +103,66 @@ def test_a_python_mismatch_names_the_version_to_use():
 )  # fmt: skip
 def test_a_worker_that_lies_is_explained_as_far_as_it_goes(category, detail):
     assert failed(category, detail=detail, peak_memory=1).category == category
+
+
+def pod(state, **status):
+    container = {"name": "worker", "image": "a", "resources": {"limits": {"memory": "1Gi"}}}
+    statuses = [{"name": "worker", "state": {"terminated": state}}]
+    spec = {"nodeName": "b", "containers": [container]}
+    return {
+        "metadata": {"name": "p"},
+        "spec": spec,
+        "status": {"phase": "Failed", "containerStatuses": statuses, **status},
+    }
+
+
+OUT_OF_MEMORY = pod({"exitCode": 137, "reason": "OOMKilled"})
+TOLD_TO_END = Outcome("failure", "killed", "the worker was told to end")
+
+
+def test_the_cluster_knows_why_a_worker_was_told_to_end():
+    evicted = pod(
+        {"exitCode": 143, "reason": "Error"}, reason="Evicted", message="The node was low on resource: memory."
+    )
+    diagnosis = diagnose(TOLD_TO_END, evicted)
+    assert (diagnosis.category, diagnosis.retry) == ("evicted", True)
+    assert diagnosis.summary == "pod p on node b was evicted: The node was low on resource: memory"
+    assert diagnose(TOLD_TO_END, pod({"exitCode": 143}), deleted=True).summary == (
+        "pod p on node b was deleted while its worker ran"
+    )
+
+
+def test_a_worker_that_was_told_to_end_by_nobody_knows_who_says_what_it_knows():
+    assert diagnose(TOLD_TO_END, pod({"exitCode": 143, "reason": "Error"})) == diagnose(TOLD_TO_END)
+
+
+def test_a_process_that_the_kernel_killed_for_memory_is_told_as_that():
+    killed = failed("killed", signal=9)
+    assert killed.category == "killed"
+    diagnosis = diagnose(Outcome("failure", "killed", "what happened", signal=9), OUT_OF_MEMORY)
+    assert diagnosis.category == "memory"
+    assert diagnosis.summary == "the worker in pod p on node b needed more memory than its limit of 1 GiB"
+    assert diagnosis.advice == "Give it a larger worker_size ('Small' has 2 GiB), or let it hold less at a time."
+
+
+def test_a_task_that_lost_a_process_to_memory_keeps_its_error_and_learns_of_it():
+    diagnosis = diagnose(Outcome("failure", "task", "BrokenProcessPool"), OUT_OF_MEMORY)
+    assert (diagnosis.category, diagnosis.summary) == ("task", "BrokenProcessPool")
+    assert diagnosis.advice.endswith("was killed for want of memory: a larger worker_size may help.")
+
+
+@pytest.mark.parametrize("category", sorted(set(CATEGORIES) - {"killed", "task"}))
+def test_what_a_worker_reports_of_itself_stands_whatever_became_of_its_pod(category):
+    outcome = Outcome("failure", category, "what happened")
+    assert diagnose(outcome, OUT_OF_MEMORY, deleted=True) == diagnose(outcome)
+
+
+def test_the_next_size_is_one_of_the_installations():
+    sizes = {
+        "huge": WorkerSize(memory=2**40),
+        "next": WorkerSize(memory=2**31),
+        "same": WorkerSize(memory=2**30),
+        "none": WorkerSize(),
+    }
+    assert "larger worker_size ('next' has 2 GiB)" in diagnose(None, OUT_OF_MEMORY, sizes=sizes).advice
+    assert "larger worker_size (at least 2 GiB)" in diagnose(None, OUT_OF_MEMORY, sizes={}).advice

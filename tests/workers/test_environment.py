@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_tasks.workers.diagnosis import diagnose
 
-from .conftest import run_in
+from .conftest import deferrable_too, in_pods, on_this_machine, run_in
 
 SECRETS = {
     "AIRFLOW__CORE__FERNET_KEY": "x",
@@ -24,10 +24,12 @@ SECRETS = {
 }
 
 
+@on_this_machine
 def test_only_harmless_variables_come_through(open_worker, monkeypatch):
     for name, value in {**SECRETS, "PIP_INDEX_URL": "https://user:password@host/", "LC_ALL": "C.UTF-8"}.items():
         monkeypatch.setenv(name, value)
-    seen = run_in(open_worker(), lambda: dict(os.environ), environment={"variables": {"GIVEN": "yes"}}).outcome.result
+    environment = {"variables": {"GIVEN": "yes"}}
+    seen = run_in(open_worker(), lambda: dict(os.environ), environment=environment).outcome.result
     assert set(seen) & {*SECRETS, "PIP_INDEX_URL"} == set()
     assert {name: seen.get(name) for name in ("GIVEN", "LC_ALL")} == {"GIVEN": "yes", "LC_ALL": "C.UTF-8"}
     allowed = {"PATH", "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "USER", "SHELL", "LOGNAME"}
@@ -36,6 +38,17 @@ def test_only_harmless_variables_come_through(open_worker, monkeypatch):
     assert {name for name in seen if not name.lower().endswith("_proxy")} <= allowed
 
 
+@in_pods
+def test_no_variable_of_airflow_gets_into_a_pod(run, monkeypatch):
+    for name, value in {**SECRETS, "PIP_INDEX_URL": "https://user:password@host/", "LC_ALL": "C.UTF-8"}.items():
+        monkeypatch.setenv(name, value)
+    seen = run(lambda: dict(os.environ), environment={"variables": {"GIVEN": "yes"}}).outcome.result
+    of_its_own = {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "HOSTNAME", "PWD", "LC_CTYPE", "GIVEN"}
+    assert {name for name in seen if not name.startswith("KUBERNETES_")} <= of_its_own
+    assert seen["GIVEN"] == "yes"
+
+
+@on_this_machine
 def test_settings_of_pip_reach_requirements_and_not_the_task(run, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", "given")
     monkeypatch.setenv("PIP_TARGET", "elsewhere")
@@ -45,12 +58,14 @@ def test_settings_of_pip_reach_requirements_and_not_the_task(run, monkeypatch):
     assert (ran.lines, ran.outcome.result) == (["given, , "], None)
 
 
+@on_this_machine
 def test_settings_of_pip_that_the_task_has_are_stronger(run, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", "the machine's")
     environment = {"variables": {"PIP_FIND_LINKS": "the task's"}, "requirements": ["echo $PIP_FIND_LINKS"]}
     assert run(print, environment=environment).lines[0] == "the task's"
 
 
+@deferrable_too
 def test_a_variable_of_the_task_is_there_in_requirements(run):
     environment = {"variables": {"GIVEN": "yes"}, "requirements": ["echo $GIVEN"], "startup_script": "echo $GIVEN"}
     assert run(print, "run", environment=environment).lines == ["yes", "yes", "run"]
@@ -62,7 +77,7 @@ def test_startup_script_requirements_and_task_run_in_order_in_one_folder(run):
 
 
 def test_a_startup_script_may_name_its_interpreter(run):
-    script = f"#!{sys.executable}\nimport sys\nprint('from', sys.implementation.name)\n"
+    script = "#!/usr/bin/env python3\nimport sys\nprint('from', sys.implementation.name)\n"
     assert run(print, "run", environment={"startup_script": script}).lines == ["from cpython", "run"]
 
 
@@ -81,7 +96,8 @@ def test_a_startup_script_whose_interpreter_is_not_there_says_so(run):
     assert "No such file or directory" in diagnose(outcome).summary
 
 
-def test_what_a_startup_script_leaves_running_goes_on_printing_and_ends_with_the_task(run):
+@deferrable_too
+def test_what_a_startup_script_leaves_running_goes_on_printing_and_ends_with_the_task(run, backend):
     script = "mkfifo go\n(read line < go; echo served $line; exec tail -f /dev/null) &\necho $! > pid\n"
 
     def asks():
@@ -89,15 +105,16 @@ def test_what_a_startup_script_leaves_running_goes_on_printing_and_ends_with_the
 
         Path("go").write_text("request\n")
         pid = int(Path("pid").read_text())
-        while b"tail" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"tail"):
             time.sleep(0.01)
         return pid
 
     ran = run(asks, environment={"startup_script": script})
     assert ran.lines == ["served request"]
-    assert not os.path.exists(f"/proc/{ran.outcome.result}")
+    assert backend != "local" or not os.path.exists(f"/proc/{ran.outcome.result}")
 
 
+@deferrable_too
 def test_a_requirement_that_fails_names_command_exit_code_and_output(run):
     command = "echo looking; echo not found >&2; exit 5"
     ran = run(print, "run", environment={"requirements": ["echo fine", command, "echo never"]})
@@ -116,10 +133,11 @@ def test_a_requirement_that_is_killed_is_told_as_a_shell_tells_it(run):
     assert run(print, environment={"requirements": ["kill -9 $$"]}).outcome.detail["exit_code"] == "137"
 
 
+@deferrable_too
 def test_much_output_of_a_requirement_is_in_the_log_and_its_end_in_the_outcome(run):
-    ran = run(print, environment={"requirements": ["seq 200000; exit 1"]})
-    assert ran.lines == list(map(str, range(1, 200001)))
-    assert ran.outcome.detail["output"].endswith("199999\n200000\n")
+    ran = run(print, environment={"requirements": ["seq 30000; exit 1"]})
+    assert ran.lines == list(map(str, range(1, 30001)))
+    assert ran.outcome.detail["output"].endswith("29999\n30000\n")
     assert len(ran.outcome.detail["output"]) == 16_384
 
 
@@ -129,22 +147,42 @@ def test_a_requirement_that_never_ends_is_ended_at_the_time_limit(run):
     assert (ran.outcome.category, ran.lines) == ("timeout", ["started"])
 
 
-def test_a_requirement_that_needs_root_says_so(run, monkeypatch):
+def test_a_requirement_that_needs_root_says_so(run, backend):
     ran = run(print, environment={"requirements": ["echo E: are you root? >&2; exit 100"]})
     wants_root = "The command needs root, which the worker does not run as" in diagnose(ran.outcome).advice
-    assert wants_root == (os.getuid() != 0)
+    assert wants_root == (backend != "local" or os.getuid() != 0)
+
+
+@in_pods
+def test_root_runs_what_needs_root(open_worker):
+    def gives_away():
+        os.chown("given_away", 1234, 1234)
+        return os.getuid(), os.stat("given_away").st_uid, os.environ["USER"]
+
+    environment = {
+        "startup_script": "touch given_away",
+        "requirements": ["test $(id -u) = 0", "echo > /usr/share/made"],
+    }
+    ran = run_in(open_worker(run_as_root=True), gives_away, environment=environment)
+    assert (ran.outcome.result, ran.outcome.message) == ((0, 1234, "root"), "")
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
+    """Let the workers of this machine have a home of their own, as a pod has."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    return tmp_path
 
 
-def test_a_virtual_environment_of_the_worker_runs_the_task(home, open_worker):
-    folder = home / ".venv" / "science"
+def make_a_virtual_environment(name):
+    """Make `~/.venv/NAME` with a module of its own, and say where it is."""
+    folder = Path.home() / ".venv" / name
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (next((folder / "lib").iterdir()) / "site-packages" / "only_there.py").write_text("VALUE = 7\n")
+    return str(folder)
+
+
+def test_a_virtual_environment_of_the_worker_runs_the_task(home, many_worker):
+    folder = run_in(many_worker, make_a_virtual_environment, "science").outcome.result
 
     def looks():
         import only_there
@@ -152,18 +190,18 @@ def test_a_virtual_environment_of_the_worker_runs_the_task(home, open_worker):
         return only_there.VALUE, sys.prefix, os.environ["VIRTUAL_ENV"]
 
     environment = {"python_venv_name": "science"}
-    outcome = run_in(open_worker(), looks, environment=environment).outcome
-    assert outcome.result == (7, str(folder), str(folder))
+    outcome = run_in(many_worker, looks, environment=environment).outcome
+    assert outcome.result == (7, folder, folder)
 
 
-def test_a_virtual_environment_that_is_not_there_names_those_that_are(home, open_worker):
+def test_a_virtual_environment_that_is_not_there_names_those_that_are(home, many_worker):
     environment = {"python_venv_name": "science"}
-    worker = open_worker()
+    outcome = run_in(many_worker, print, environment=environment).outcome
+    home = run_in(many_worker, lambda: str(Path.home())).outcome.result
     message = f"the worker has no virtual environment 'science': {home}/.venv/science/bin/python is not there; "
-    outcome = run_in(worker, print, environment=environment).outcome
     assert (outcome.category, outcome.message) == ("environment", f"{message}{home}/.venv holds none")
-    (home / ".venv" / "art").mkdir(parents=True)
-    assert run_in(worker, print, environment=environment).outcome.message == f"{message}found art"
+    run_in(many_worker, lambda: (Path.home() / ".venv" / "art").mkdir(parents=True))
+    assert run_in(many_worker, print, environment=environment).outcome.message == f"{message}found art"
 
 
 def test_a_startup_script_that_leaves_something_printing_is_not_waited_for(run):

@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
+from .conftest import deferrable_too
+
 needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="notes and groups came with Python 3.11")
+
+
+@pytest.fixture
+def options():
+    return {"shared": True}
 
 
 def inner(value):
@@ -17,6 +24,7 @@ def outer():
     return inner(0)
 
 
+@deferrable_too
 def test_frames_are_the_users_alone_with_their_source(run):
     [error] = run(outer).outcome.exceptions
     assert (error.type, error.message) == ("ZeroDivisionError", "division by zero")
@@ -63,6 +71,7 @@ def test_notes_are_told(run):
     assert run(noted).outcome.exceptions[-1].notes == ("in line 7",)
 
 
+@deferrable_too
 @needs_notes
 def test_the_members_of_a_group_are_told(run):
     def grouped():
@@ -97,6 +106,7 @@ def test_an_exception_that_can_not_be_told_is_told_as_far_as_it_can(run, kind):
     assert outcome.exceptions[-1].type.endswith(kind.__name__)
 
 
+@deferrable_too
 def test_text_that_no_database_takes_is_shown(run):
     def raises():
         raise ValueError("\0 \ud800 ü")
@@ -104,6 +114,7 @@ def test_text_that_no_database_takes_is_shown(run):
     assert run(raises).outcome.message == "ValueError: \\x00 \\ud800 ü"
 
 
+@deferrable_too
 def test_a_deep_recursion_keeps_both_ends(run):
     def deep(n):
         return deep(n + 1)

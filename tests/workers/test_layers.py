@@ -1,4 +1,7 @@
-"""Pip commands install into a layer of the worker's own, which is built once and kept."""
+"""Pip commands install into a layer of the worker's own, which on this machine is built once and kept.
+
+What they come to in a pod is in `test_requirements`.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +78,13 @@ def python(tmp_path_factory):
 
 
 @pytest.fixture
-def worker(open_worker, python):
-    return open_worker(python=python)
+def backend():
+    return "local"
+
+
+@pytest.fixture
+def options(python):
+    return {"python": python}
 
 
 def packages(folder):
@@ -155,8 +163,8 @@ def test_a_package_that_is_not_to_be_had_leaves_nothing_that_looks_complete(run,
     assert run(uses_it, environment=environment).outcome.result[0] == 2
 
 
-def test_a_worker_whose_python_has_no_pip_gets_it(open_worker, bare_python, environment):
-    assert run_in(open_worker(python=bare_python), uses_it, environment=environment).outcome.result[0] == 2
+def test_a_worker_whose_python_has_no_pip_gets_it(open_worker, environment):
+    assert run_in(open_worker(bare=True), uses_it, environment=environment).outcome.result[0] == 2
 
 
 BUILDER = """

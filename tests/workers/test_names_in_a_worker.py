@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.fixture
-def worker(open_worker, bare_python):
-    return open_worker(python=bare_python)
+def options():
+    return {"bare": True, "shared": True}
 
 
 def test_there_is_no_airflow(run):
