@@ -17,6 +17,7 @@ PYTEST := $(BIN)/python -m pytest
 # 5 is pytest's word for having found no test, which is none of a fault where somebody asked for a few.
 # Tests of pods run side by side: they wait for the cluster most of the time.
 POD_TESTS ?= 6
+TESTS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test lint format benchmark clean
@@ -35,12 +36,14 @@ test: lint  ## check, then run all tests (ARGS="-k name" is handed to pytest)
 	export AIRFLOW_HOME="$$home/airflow" && \
 	run() { $(PYTEST) --cov --cov-report= "$$@" $(ARGS) || { code=$$?; \
 		[ $$code -eq 5 ] && [ -n "$(ARGS)" ] || status=$$code; }; } && \
-	run -m "not kubernetes"; \
+	run -m "not kubernetes and not live" -n $(TESTS) --maxprocesses 4 --dist loadgroup; \
+	run -m "live and not kubernetes" --cov-append; \
 	if [ -z "$${TEST_KUBECONFIG:-}" ]; then \
 		echo "The Kubernetes suite did NOT run: TEST_KUBECONFIG is not set."; \
 	else \
-		run -m "kubernetes and not live" --cov-append -n $(POD_TESTS) --dist loadgroup; \
-		run -m "kubernetes and live" --cov-append; \
+		run -m "kubernetes and not live and not breaks_the_cluster" --cov-append -n $(POD_TESTS) --dist loadgroup; \
+		run -m "breaks_the_cluster" --cov-append; \
+		run -m "kubernetes and live and not breaks_the_cluster" --cov-append; \
 		echo "The Kubernetes suite ran, on the cluster of $$TEST_KUBECONFIG."; \
 	fi; \
 	$(BIN)/coverage report --skip-covered; \

@@ -35,6 +35,7 @@ def mark_kubernetes(items: list[pytest.Item]) -> None:
         if "cluster" in names:
             item.add_marker(pytest.mark.kubernetes)
         if "breaks_the_cluster" in names:
+            item.add_marker(pytest.mark.breaks_the_cluster)
             item.add_marker(pytest.mark.xdist_group("faults"))
 
 

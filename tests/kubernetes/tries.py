@@ -287,8 +287,15 @@ class Try:
         wait_until(is_here, what=f"line {number} of the output")
 
     def tell_to_end(self) -> None:
-        """Make the file that the task waits for."""
-        self._cluster.kubectl("exec", self.name, "--", "touch", GO)
+        """Make the file that the task waits for, as soon as the node lets somebody in."""
+
+        def told() -> bool:
+            with contextlib.suppress(AssertionError):
+                self._cluster.kubectl("exec", self.name, "--", "touch", GO)
+                return True
+            return False
+
+        wait_until(told, what=f"to get into {self.identity.name}")
 
     def delete_pod(self, *, grace: int | None = 0) -> None:
         """Delete the pod behind everybody's back."""

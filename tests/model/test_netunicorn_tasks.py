@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +26,14 @@ ping = pytest.importorskip("netunicorn.library.tasks.measurements.ping", reason=
 tcpdump = pytest.importorskip("netunicorn.library.tasks.capture.tcpdump", reason=REASON)
 
 EDGE = Node("edge-1", {"ipv4": "10.0.0.5"}, Architecture.LINUX_ARM64)
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Some of their tasks have this process ignore how its children end, which is for a worker's process only."""
+    handler = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, handler)
 
 
 class Ours(Task):
@@ -144,6 +154,7 @@ def test_one_pipeline_serves_many_nodes():
     assert experiment[0].plan == experiment[1].plan
 
 
+@pytest.mark.usefixtures("_signals")
 def test_earlier_results_are_found_by_the_name_that_they_were_given():
     stop = Deployment(EDGE, capture()).tasks_by_name()["StopNamedCaptureLinuxImplementation"]
     stop.previous_steps = {"other": [base.Success(1)]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -116,7 +117,8 @@ class TestNothingIsLeft:
         before = children()
         handler = signal.signal(signal.SIGALRM, interrupt)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.02 + after)
+            # Once more where Python swallows the first, as it does in what a garbage collection calls.
+            signal.setitimer(signal.ITIMER_REAL, 0.02 + after, 30)
             with pytest.raises(Interrupted):
                 execute_notebook(sleeps)
         finally:
@@ -148,7 +150,8 @@ class TestNothingIsLeft:
         )
         argv = [sys.executable, "-c", code]
         env = {**os.environ, "TMPDIR": tempfile.gettempdir()}
-        with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(argv, env=env, **pipes, text=True) as process:
             shown = ""
             for line in process.stdout:
                 shown += line
@@ -157,7 +160,10 @@ class TestNothingIsLeft:
             kernel, child = ids_in(shown)
             assert is_running(kernel)
             process.send_signal(number)
-        assert process.returncode != 0
+            try:
+                assert process.wait(AT_MOST) != 0
+            finally:
+                process.kill()
         wait_for(lambda: not is_running(kernel))
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -171,7 +177,7 @@ class TestNothingIsLeft:
 
         handler = signal.signal(signal.SIGALRM, interrupt)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 3)
+            signal.setitimer(signal.ITIMER_REAL, 3, 30)
             with pytest.raises(Interrupted):
                 execute_notebook(sleeps)
         finally:
@@ -181,7 +187,7 @@ class TestNothingIsLeft:
         capsys.readouterr()
         write(tmp_path / "next.ipynb", "import time; time.sleep(2)", ("result", "1"))
         assert execute_notebook(tmp_path / "next").results == {"result": 1}
-        assert caplog.messages == []
+        assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
         assert len(capsys.readouterr().out.splitlines()) == 4
 
     def test_of_a_kernel_that_does_not_start(self, sleeps, tmp_path, monkeypatch):
@@ -197,6 +203,7 @@ class TestNothingIsLeft:
 
 
 def ids_in(shown: str) -> tuple[int, int]:
-    line = next(line for line in shown.splitlines() if line.startswith("ids "))
-    _, kernel, child = line.split()
+    lines = [line for line in shown.splitlines() if line.startswith("ids ")]
+    assert lines, f"the notebook did not say its processes; it said: {shown}"
+    _, kernel, child = lines[0].split()
     return int(kernel), int(child)
