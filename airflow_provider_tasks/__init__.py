@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         notebook_history,
     )
     from airflow_provider_tasks.runtime.notebook_values import glue
+    from airflow_provider_tasks.runtime.script import set_result
     from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
     from airflow_provider_tasks.workers.config import WorkerConfig
 
@@ -67,6 +68,7 @@ __all__ = [
     "glue",
     "is_successful",
     "notebook_history",
+    "set_result",
     "worker",
 ]
 
@@ -101,6 +103,7 @@ _HOMES = {
     "glue": "runtime.notebook_values",
     "is_successful": "model.results",
     "notebook_history": "runtime.notebook_results",
+    "set_result": "runtime.script",
     "worker": "decorators.worker",
 }
 

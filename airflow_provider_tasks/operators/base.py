@@ -88,6 +88,8 @@ class WorkerOperator(BaseOperator):
         "default_worker_config": "json",
     }
     ui_color = "#e8f4f1"
+    may_end_in_triggerer: ClassVar[bool] = True
+    """Whether the worker's result is the task's, so that a trigger may end the task with it."""
 
     def __init__(
         self,
@@ -159,6 +161,7 @@ class WorkerOperator(BaseOperator):
                 self.push_outcome(context, outcome_xcom(outcome_of(error), **about))
                 raise
         self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
+        outcome = self.conclude(outcome)
         self.push_outcome(context, outcome_xcom(outcome, **about))
         return self.finish(outcome)
 
@@ -197,6 +200,10 @@ class WorkerOperator(BaseOperator):
         self._killed = True
         if self._worker is not None:
             self._worker.kill()
+
+    def conclude(self, outcome: Outcome) -> Outcome:
+        """Return what came of it by ``outcome``, which is the worker's; here it is the same."""
+        return outcome
 
     def finish(self, outcome: Outcome) -> Any:
         """Return the result of ``outcome``, or raise what it is for Airflow."""

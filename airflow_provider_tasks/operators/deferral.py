@@ -84,6 +84,7 @@ def resume(operator: WorkerOperator, context: Context, event: Mapping[str, Any])
         operator.push_outcome(context, outcome_xcom(outcome_of(error), **about))
         raise
     operator.log.info("Worker %s: %s", about["worker"], timeline_line(outcome))
+    outcome = operator.conclude(outcome)
     operator.push_outcome(context, outcome_xcom(outcome, **about))
     return operator.finish(outcome)
 
@@ -140,6 +141,7 @@ def _can_end_in_triggerer(operator: WorkerOperator) -> bool:
     has_own_end = type(operator).post_execute is not BaseOperator.post_execute or operator._post_execute_hook
     return not (
         has_own_end
+        or not operator.may_end_in_triggerer
         or operator.outlets
         or operator.on_success_callback
         or operator.on_skipped_callback

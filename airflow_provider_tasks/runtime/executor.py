@@ -105,9 +105,13 @@ def _report() -> ModuleType:
     return report
 
 
+_CALLS = {"script": ("script", "run_script"), "notebook": ("notebook_call", "run_notebook")}
+"""What a request may name instead of bringing a pickle: modules of this package and functions in them."""
+
+
 def _prepare(request: Request, folder: str) -> None:
     ours = "{}.{}".format(*sys.version_info[:2])
-    theirs = request["python"]
+    theirs = request.get("python", ours)
     if ours != theirs:
         raise _FailedError(
             "python_mismatch",
@@ -134,6 +138,19 @@ def _prepare(request: Request, folder: str) -> None:
 
 
 def _load(request: Request) -> tuple[Any, list[Any], dict[str, Any]]:
+    if "files" in request:
+        from airflow_provider_tasks.runtime.uploads import unpack_files
+
+        try:
+            unpack_files(request["files"], os.getcwd())
+        except (OSError, ValueError) as error:
+            raise _FailedError("payload", f"the uploaded files can't be unpacked in the worker: {error}") from error
+    if "call" in request:
+        from importlib import import_module
+
+        module, name = _CALLS[request["call"]]
+        call = getattr(import_module(f"airflow_provider_tasks.runtime.{module}"), name)
+        return call, [], values.decode(request["arguments"])
     try:
         call, args, kwargs = pickle.loads(binascii.a2b_base64(request["payload"]))  # noqa: S301 - Airflow's side wrote it
     except ModuleNotFoundError as error:
@@ -216,6 +233,12 @@ def _pickle_by_value(modules: Iterable[str]) -> None:
 def _outcome_of(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SkipTask):
         return {"status": "skipped", "message": _report().message_of(error)}
+    code = getattr(error, "exit_code", None)
+    if code is not None and type(error).__module__ == "airflow_provider_tasks.runtime.script":
+        # What failed is not in this process: its traceback would be one of our own code.
+        about = {"exit_code": code} if code >= 0 else {"signal": -code}
+        exceptions = _report().describe(error.with_traceback(None))
+        return {"category": "task", "message": str(error), "exceptions": exceptions, **about}
     return {
         "category": "task",
         "message": f"{type(error).__name__}: {_report().message_of(error)}",

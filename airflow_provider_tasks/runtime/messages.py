@@ -33,7 +33,9 @@ class ModuleSource(TypedDict):
 class Request(TypedDict, total=False):
     """What to run.
 
-    ``payload`` is the base64 of a pickled ``(callable, args, kwargs)``; ``python`` the version that wrote it;
+    Either ``payload``, the base64 of a pickled ``(callable, args, kwargs)``, and ``python``, the version that wrote it;
+    or ``call``, the name of something that the runtime itself does (``script``, ``notebook``), and ``arguments``, a
+    value. ``files`` is the base64 of an archive that is unpacked in the working directory before.
     ``modules`` maps module names to the source of those that the callable imports while it runs, and
     ``sources`` file names to the text that tracebacks show. ``context`` is a value in the form of
     :mod:`airflow_provider_tasks.runtime.values`.
@@ -42,6 +44,9 @@ class Request(TypedDict, total=False):
     version: int
     python: str
     payload: str
+    call: str
+    arguments: Any
+    files: str
     modules: dict[str, ModuleSource]
     sources: dict[str, str]
     context: Any

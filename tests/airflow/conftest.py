@@ -47,7 +47,7 @@ class Parsed:
 PREAMBLE = """
 from airflow.sdk import dag, task, DAG
 from airflow_provider_tasks import *
-from airflow_provider_tasks.operators import TaskOperator
+from airflow_provider_tasks.operators import NotebookOperator, ScriptOperator, TaskOperator
 """
 
 

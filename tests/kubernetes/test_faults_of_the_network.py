@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_tasks.workers.kubernetes.watch import SharedWatch, follow_pods
+from tests.kubernetes.cluster import wait_until
 from tests.kubernetes.proxy import FaultyProxy, Rule
 from tests.kubernetes.tries import LARGE, WAYS, Tries, folder_fixture, leftovers_fixture, tries_fixture  # noqa: F401
 
@@ -85,6 +87,30 @@ def test_watches_may_end_at_once_again_and_again(tries: Tries, proxy: FaultyProx
     ended = proxy.answer("GET", "watch=1", 200, b"", times=times)
     tries.start(way, through=proxy).assert_ran_once()
     assert ended.struck == times or ended.struck > 1
+
+
+@each_way
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("how", ["as an answer", "as an event"])
+def test_a_watch_may_have_expired(tries: Tries, proxy: FaultyProxy, way: str, how: str, times: int) -> None:
+    event = json.dumps({"type": "ERROR", "object": GONE}).encode() + b"\n"
+    answer = (410, GONE) if how == "as an answer" else (200, event)
+    expired = proxy.answer("GET", "watch=1", *answer, times=times)
+    one = tries.start(way, through=proxy, waits=True)
+    one.until_line(10)
+    wait_until(lambda: expired.struck == times, what="all watches to have expired")
+    one.tell_to_end()
+    one.assert_ran_once()
+
+
+@each_way
+@pytest.mark.parametrize(("count", "times"), [(0, 1), (0, 3), (2000, 3)])
+def test_a_watch_may_fall_silent(
+    tries: Tries, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, way: str, count: int, times: int
+) -> None:
+    impatient_with_silence(monkeypatch, 2)
+    proxy.silence_after("GET", "watch=1", count, times=times)
+    tries.start(way, through=proxy).assert_ran_once()
 
 
 # --- all connections at once

@@ -42,7 +42,10 @@ def assert_killed(one: Try, *, starts: int) -> None:
     category, retry = end_of(one)
     assert (category, retry) == ("killed", True)
     if starts:
-        assert_same(one.lines, one.speech.output(one.run, len(one.lines) - 1)[:-1])
+        *whole, last = one.lines
+        *others, interrupted = one.speech.output(one.run, len(one.lines) - 1)[:-1]
+        assert_same(whole, others)
+        assert interrupted.startswith(last), "what came of a line that it was killed in"
     one.assert_nothing_left()
     one.assert_counts(pods=1, starts=starts)
 

@@ -205,6 +205,6 @@ def test_a_virtual_environment_that_is_not_there_names_those_that_are(home, many
 
 
 def test_a_startup_script_that_leaves_something_printing_is_not_waited_for(run):
-    ran = run(print, "run", environment={"startup_script": "yes &\ntrue\n"})
+    ran = run(print, "run", environment={"startup_script": "while sleep 0.001; do echo y; done &\ntrue\n"})
     assert ran.outcome.status == "success"
     assert "run" in ran.lines

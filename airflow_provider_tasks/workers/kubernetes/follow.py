@@ -228,7 +228,7 @@ class Follower:
         if self._pod is None:
             return
         self._events = await self._api.events(self._pod["metadata"]["uid"])
-        if self._mend is not None and any(_waits_for_ours(event) for event in self._events):
+        if self._mend is not None and _waits_for_volumes(self._pod, self._events):
             await self._mend()
         self._tell_trouble()
         waited = time.monotonic() - self._began
@@ -359,9 +359,13 @@ def _phase(pod: dict[str, Any]) -> str:
     return str(pod.get("status", {}).get("phase", ""))
 
 
-def _waits_for_ours(event: dict[str, Any]) -> bool:
-    message = str(event.get("message", ""))
-    return event.get("reason") == "FailedMount" and "airflow-worker-runtime-" in message
+def _waits_for_volumes(pod: dict[str, Any], events: list[dict[str, Any]]) -> bool:
+    """Whether a node has the pod and has not come to its image yet: a Secret of ours may be gone.
+
+    Kubelets tell late of a Secret that is not there, some only after two minutes.
+    """
+    has_node = bool(pod.get("spec", {}).get("nodeName"))
+    return has_node and not any(event.get("reason") in ("Pulling", "Pulled", "Failed", "BackOff") for event in events)
 
 
 def _last_event(events: list[dict[str, Any]]) -> str:

@@ -1,0 +1,145 @@
+"""The files that go along with a script or a notebook: those of its folder, but for what ``.workerignore`` names."""
+
+from __future__ import annotations
+
+import base64
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_tasks.runtime import protocol
+from airflow_provider_tasks.runtime.uploads import pack_files
+from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
+from airflow_provider_tasks.workers.quantities import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pathspec
+
+IGNORE_FILE = ".workerignore"
+
+MAX_FILES = 250
+"""How many files go along unless somebody says otherwise."""
+
+IGNORED = (
+    ".git/",
+    ".hg/",
+    ".svn/",
+    ".venv/",
+    "venv/",
+    ".tox/",
+    ".nox/",
+    "node_modules/",
+    "__pycache__/",
+    "*.py[co]",
+    ".ipynb_checkpoints/",
+    ".mypy_cache/",
+    ".pytest_cache/",
+    ".ruff_cache/",
+    ".DS_Store",
+)
+"""What never goes along unless ``.workerignore`` says so with ``!``; in the syntax of gitignore."""
+
+
+def find_files(folder: str, max_files: int = MAX_FILES) -> list[str]:
+    """Return the files of a folder that go along, as paths below it with ``/``, sorted.
+
+    Args:
+        folder: the folder; a file ``.workerignore`` in it, in the syntax of gitignore
+            (https://git-scm.com/docs/gitignore), names what stays.
+        max_files: how many files there may be.
+
+    Raises:
+        ConfigurationError: the folder is none, a link leads out of it, ``.workerignore`` can't be read, or there are
+            too many files (it names the largest folders).
+
+    """
+    root = os.path.realpath(folder)
+    if not os.path.isdir(root):
+        raise ConfigurationError(f"{folder} is not a folder that is there")
+    found = sorted(_walk(root, "", _ignored(root)))
+    if len(found) > max_files:
+        counts: dict[str, int] = {}
+        for name in found:
+            top = name.partition("/")[0] + "/" if "/" in name else "(the folder itself)"
+            counts[top] = counts.get(top, 0) + 1
+        most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]
+        raise ConfigurationError(
+            f"{folder} holds {len(found):,} files, at most {max_files:,} go to a worker; "
+            f"most are in: {', '.join(f'{name} {count:,}' for name, count in most)}",
+            f"Name what is not needed in {os.path.join(folder, IGNORE_FILE)}, or set max_files_to_upload.",
+        )
+    return found
+
+
+def pack_folder(folder: str, max_files: int = MAX_FILES) -> bytes:
+    """Return the files of a folder as an archive: the same bytes for the same content.
+
+    Raises:
+        ConfigurationError: as :func:`find_files`.
+        PayloadError: they are too large; it names the largest.
+
+    """
+    names = find_files(folder, max_files)
+    sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in names}
+    packed = pack_files(folder, names) if sum(sizes.values()) <= 8 * protocol.REQUEST_LIMIT else None
+    if packed is None or len(packed) > protocol.REQUEST_LIMIT:
+        largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:5]
+        taken = f"{format_bytes(len(packed))} compressed" if packed is not None else "far more than fits"
+        raise PayloadError(
+            f"the files of {folder} take {format_bytes(sum(sizes.values()))}, {taken}; "
+            f"expected at most {format_bytes(protocol.REQUEST_LIMIT)} compressed; the largest: "
+            f"{', '.join(f'{name} {format_bytes(size)}' for name, size in largest)}",
+            f"Name what is not needed in {os.path.join(folder, IGNORE_FILE)}, or put it into a storage.",
+            retry=False,
+        )
+    return packed
+
+
+def as_text(packed: bytes) -> str:
+    """Return an archive as a request holds it."""
+    return base64.b64encode(packed).decode("ascii")
+
+
+def _ignored(root: str) -> pathspec.PathSpec:  # type: ignore[type-arg, unused-ignore]
+    path = Path(root, IGNORE_FILE)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not text in UTF-8: {error}") from error
+    return _spec((*IGNORED, *lines), str(path))
+
+
+@lru_cache(maxsize=32)
+def _spec(lines: tuple[str, ...], path: str) -> pathspec.PathSpec:  # type: ignore[type-arg, unused-ignore]
+    import pathspec  # a DAG file without scripts has no use for it
+
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(lines)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _walk(root: str, below: str, ignored: pathspec.PathSpec) -> Iterator[str]:  # type: ignore[type-arg, unused-ignore]
+    with os.scandir(os.path.join(root, below)) as entries:
+        found = list(entries)
+    for entry in found:
+        name = f"{below}/{entry.name}" if below else entry.name
+        is_folder = entry.is_dir()
+        if ignored.match_file(f"{name}/" if is_folder else name):
+            continue
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path)
+            if os.path.commonpath([root, target]) != root:
+                raise ConfigurationError(
+                    f"{os.path.join(root, name)} is a link that leads outside of {root}, to {target}",
+                    f"Copy what it leads to, or name it in {os.path.join(root, IGNORE_FILE)}.",
+                )
+            if is_folder:  # what it leads to goes along where it is
+                continue
+        if is_folder:
+            yield from _walk(root, name, ignored)
+        elif entry.is_file():
+            yield name
