@@ -236,7 +236,7 @@ def _outcome_of(error: BaseException) -> dict[str, Any]:
     code = getattr(error, "exit_code", None)
     if code is not None and type(error).__module__ == "airflow_provider_tasks.runtime.script":
         # What failed is not in this process: its traceback would be one of our own code.
-        about = {"exit_code": code} if code >= 0 else {"signal": -code}
+        about = {"exit_code": code} if code >= 0 else {"exit_code": None, "signal": -code}
         exceptions = _report().describe(error.with_traceback(None))
         return {"category": "task", "message": str(error), "exceptions": exceptions, **about}
     return {

@@ -17,14 +17,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from airflow_provider_tasks.runtime import processes
+from airflow_provider_tasks.runtime.home import python_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _T = TypeVar("_T")
-
-# The folder, or in a worker the archive, that this package is imported from.
-_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 _MARK = "AIRFLOW_NOTEBOOK_KERNEL"
 """The variable by which the processes of a kernel are known."""
@@ -84,7 +82,7 @@ class Kernel:
 
         with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
             self._manager = _manager_class()(
-                environment={**kernel_environment(os.environ), _MARK: self._mark},
+                environment={**python_environment(os.environ), _MARK: self._mark},
                 before_start=self.check,
                 kernel_name=self._name,
                 **_connection(folder),
@@ -203,16 +201,3 @@ async def _cancel_all() -> None:
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def kernel_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment variables of a kernel: those of this process, and where this package is."""
-    import site
-
-    environment = dict(inherited)
-    folders = [*site.getsitepackages(), site.getusersitepackages()]
-    # A kernel may be another Python: what is installed for this one is not for it.
-    if _HOME not in folders:
-        others = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{_HOME}{os.pathsep}{others}" if others else _HOME
-    return environment

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from airflow_provider_tasks.runtime import values
+from airflow_provider_tasks.runtime.home import python_environment
 from airflow_provider_tasks.runtime.signals import SkipTask
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ def run_script(
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no file {path} in the worker; its folder holds: {_listed(path)}")
     result = os.path.join(os.getcwd(), f".result-{os.getpid()}")
-    environment = {**os.environ, **_as_variables(parameters or {}), RESULT_VARIABLE: result}
+    environment = {**python_environment(os.environ), **_as_variables(parameters or {}), RESULT_VARIABLE: result}
     ended = subprocess.run([*_interpreter(path), path, *args], env=environment, check=False)
     if ended.returncode in skip_on_exit_code:
         raise SkipTask(f"{os.path.basename(file)} ended with exit code {ended.returncode}")

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_tasks import NotebookResult, execute_notebook
 from airflow_provider_tasks.runtime import values
-from airflow_provider_tasks.runtime.notebook_kernel import kernel_environment
+from airflow_provider_tasks.runtime.home import python_environment
 from airflow_provider_tasks.runtime.notebook_progress import Console
 
 from .notebooks import REPORT, outputs_of, write
@@ -217,11 +217,11 @@ def test_a_home_that_can_not_be_written_to_is_enough(report, tmp_path, monkeypat
 
 
 def test_a_kernel_finds_this_package_before_others(monkeypatch):
-    home = kernel_environment({})["PYTHONPATH"]
+    home = python_environment({})["PYTHONPATH"]
     assert os.path.isdir(os.path.join(home, "airflow_provider_tasks"))
-    assert kernel_environment({"PYTHONPATH": "/a", "B": "c"}) == {"PYTHONPATH": f"{home}{os.pathsep}/a", "B": "c"}
+    assert python_environment({"PYTHONPATH": "/a", "B": "c"}) == {"PYTHONPATH": f"{home}{os.pathsep}/a", "B": "c"}
     monkeypatch.setattr("site.getsitepackages", lambda: [home])
-    assert kernel_environment({"B": "c"}) == {"B": "c"}
+    assert python_environment({"B": "c"}) == {"B": "c"}
 
 
 def test_the_console_takes_what_its_encoding_has_not(monkeypatch):
