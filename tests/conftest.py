@@ -47,6 +47,7 @@ class SaidAtOnce:
                 self._terminal.write_line(report.longreprtext[-4000:])
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     # The one that prints: not a process of xdist, which hands its reports over.

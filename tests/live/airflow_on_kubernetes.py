@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet
-
 from tests.kubernetes.cluster import MADE_BY, ROLE, TESTS, Manifest, TestCluster, wait_until
 from tests.live import processes
 from tests.live.airflow_installation import AirflowInstallation, Component
@@ -106,12 +104,6 @@ class AirflowOnKubernetes(AirflowInstallation):
         config = configparser.ConfigParser()
         config.read(self.home / "airflow.cfg")
         return config["database"]["sql_alchemy_conn"]
-
-    def decrypt(self, text: str) -> str:
-        """Give what Airflow has encrypted."""
-        config = configparser.ConfigParser()
-        config.read(self.home / "airflow.cfg")
-        return Fernet(config["core"]["fernet_key"]).decrypt(text.encode()).decode()
 
     # --- what a task's code has done ---------------------------------------------------------------
 
