@@ -80,3 +80,15 @@ def test_parameters(run_example):
     assert run.xcom("report") == "2026-03-04: 2 x example.test"
     assert run.xcom("interval")["ds"] == "2026-03-04"
     assert run.xcom("interval")["start"] is not None
+
+
+def test_scripts(run_example, dags_folder):
+    shutil.copytree(EXAMPLES / "scripts", dags_folder / "scripts")
+    try:
+        run = run_example("example_scripts", run_conf={"words": 3})
+    finally:
+        shutil.rmtree(dags_folder / "scripts")
+    assert set(run.states.values()) == {"success"}
+    assert run.xcom("write") == "worker worker worker "
+    assert run.xcom("count") == {"worker": 3}
+    assert run.xcom("report") == {"total": 3}
