@@ -161,7 +161,7 @@ class WorkerOperator(BaseOperator):
                 self.push_outcome(context, outcome_xcom(outcome_of(error), **about))
                 raise
         self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
-        outcome = self.conclude(outcome)
+        outcome = self.conclude(context, outcome)
         self.push_outcome(context, outcome_xcom(outcome, **about))
         return self.finish(outcome)
 
@@ -201,7 +201,7 @@ class WorkerOperator(BaseOperator):
         if self._worker is not None:
             self._worker.kill()
 
-    def conclude(self, outcome: Outcome) -> Outcome:
+    def conclude(self, context: Context, outcome: Outcome) -> Outcome:
         """Return what came of it by ``outcome``, which is the worker's; here it is the same."""
         return outcome
 
@@ -226,13 +226,18 @@ class WorkerOperator(BaseOperator):
     def _log_output(self, line: str) -> None:
         self.log.info("%s", line)
 
+    def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
+        """Return what the work itself says of its worker; the node's settings and the operator's are stronger."""
+        return None
+
     def settings(self, node: Node | None) -> Settings:
         """Return what the worker is."""
         from airflow_provider_tasks.operators.workers import connection_settings
         from airflow_provider_tasks.workers.settings import Installation, resolve
 
         of_node = node[NODE_CONFIG] if node is not None else None
-        layers = [WorkerConfig.of(layer) for layer in (self.default_worker_config, of_node, self.worker_config)]
+        declared = (self.default_worker_config, self.own_worker_config(node), of_node, self.worker_config)
+        layers = [WorkerConfig.of(layer) for layer in declared]
         dag = self.get_dag()
         # Not where it is declared: a DAG holds no path of the machine that read it.
         folder = os.path.dirname(dag.fileloc) if dag else ""

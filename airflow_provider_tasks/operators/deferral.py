@@ -84,7 +84,7 @@ def resume(operator: WorkerOperator, context: Context, event: Mapping[str, Any])
         operator.push_outcome(context, outcome_xcom(outcome_of(error), **about))
         raise
     operator.log.info("Worker %s: %s", about["worker"], timeline_line(outcome))
-    outcome = operator.conclude(outcome)
+    outcome = operator.conclude(context, outcome)
     operator.push_outcome(context, outcome_xcom(outcome, **about))
     return operator.finish(outcome)
 

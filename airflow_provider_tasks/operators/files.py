@@ -250,7 +250,7 @@ class NotebookOperator(FileOperator):
             "send_back": self.output_path is not None,
         }
 
-    def conclude(self, outcome: Outcome) -> Outcome:
+    def conclude(self, context: Context, outcome: Outcome) -> Outcome:
         """Keep the executed notebook; a cell that failed is a failure."""
         if not outcome.is_success:
             return outcome

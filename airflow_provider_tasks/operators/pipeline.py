@@ -1,0 +1,143 @@
+"""``PipelineOperator``: a pipeline, all of its tasks in one worker, as an Airflow task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_tasks.model.deployment import Deployment
+from airflow_provider_tasks.model.graph import ExecutionGraph
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, is_put_off
+from airflow_provider_tasks.operators.xcom import to_xcom
+from airflow_provider_tasks.workers.bundle import Bundle
+from airflow_provider_tasks.workers.config import WorkerConfig
+from airflow_provider_tasks.workers.failures import TaskRaisedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_tasks.model.node import Node
+    from airflow_provider_tasks.model.results import Result
+    from airflow_provider_tasks.runtime.outcome import Outcome
+
+
+class PipelineOperator(WorkerOperator):
+    """Run a pipeline in one worker: a process for each task, which share its file system.
+
+    The XCom is ``{task name: [{"result_type": "Success" | "Failure", "result": …}, …]}``, a result for each time that
+    a task ran; :func:`pipeline_results` makes ``Result`` objects of it. It is there after a failure too. The Airflow
+    task fails when any of the tasks has failed.
+
+    Args:
+        pipeline: a :class:`~airflow_provider_tasks.Pipeline` or any other
+            :class:`~airflow_provider_tasks.ExecutionGraph`. Its dispatchers are resolved where the DAG is parsed,
+            unless ``node`` is only known when the Airflow task runs.
+
+    For the other arguments see :class:`WorkerOperator`.
+
+    Raises:
+        GraphError: the graph breaks a rule.
+        DispatchError: a dispatcher gives no task for the node.
+
+    Example::
+
+        PipelineOperator(task_id="capture", pipeline=Pipeline([start, [ping, trace], stop]), node=edge)
+        PipelineOperator.partial(task_id="capture", pipeline=pipeline).expand(node=nodes_that_another_task_found)
+
+    """
+
+    may_end_in_triggerer: ClassVar[bool] = False
+
+    def __init__(self, *, pipeline: ExecutionGraph, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(pipeline, ExecutionGraph):
+            raise TypeError(
+                f"PipelineOperator(pipeline={pipeline!r}): that is a {type(pipeline).__name__}, "
+                "expected a Pipeline or an ExecutionGraph; a single task is for TaskOperator"
+            )
+        pipeline.check()
+        self.pipeline = pipeline
+        self._deployment = None if is_put_off(self.node) else Deployment(as_node(self.node), pipeline)
+        shown = self._deployment
+        tasks = shown.tasks_by_name() if shown else {}
+        parts = [shown.plan.to_json(), shown.environment_definition.to_json(), *tasks.values()] if shown else []
+        self.describe(type(pipeline).__name__, *parts)
+
+    def prepare(self, context: Context, node: Node | None) -> Work:
+        """Return the pipeline for the node."""
+        from airflow_provider_tasks.runtime.pipeline import run_plan
+        from airflow_provider_tasks.workers.payload import pack
+
+        deployment = self._deployment_on(node)
+        tasks = deployment.tasks_by_name()
+        bundle = Bundle.around(*{type(task) for task in tasks.values()}, file=self.dag.fileloc)
+        options = {"pickle_results": self.pickle_results}
+        packed = pack(run_plan, (deployment.plan.to_json(), tasks, deployment.aliases), options, bundle)
+        return Work(packed, deployment.plan.summary(), deployment.environment_definition.commands)
+
+    def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
+        """Return what the pipeline's environment definition says of the worker."""
+        definition = self._deployment_on(node).environment_definition
+        return WorkerConfig(
+            worker_image=getattr(definition, "image", None), env_variables=definition.env_variables or None
+        )
+
+    def conclude(self, context: Context, outcome: Outcome) -> Outcome:
+        """Make the XCom of the results; a task that failed is a failure, after which the XCom is there too."""
+        if not outcome.is_success:
+            return outcome
+        came = outcome.result
+        for name, results in came["results"].items():
+            for number, result in enumerate(results, 1):
+                again = f" (run {number})" if len(results) > 1 else ""
+                self.log.info("%s%s: %s in %.1f s", name, again, result["result_type"], result["seconds"])
+        results = {name: [_without_seconds(one) for one in found] for name, found in came["results"].items()}
+        if came["success"]:
+            return replace(outcome, result=results)
+        if self.do_xcom_push and self.fail_on_failure:
+            context["ti"].xcom_push("return_value", to_xcom(results))
+        message = _what_failed(came)
+        return replace(outcome, status="failure", category="task", message=message, result=results)
+
+    def finish(self, outcome: Outcome) -> Any:
+        """Return the results, or raise what is for Airflow."""
+        if outcome.is_success or outcome.category != "task" or not self.fail_on_failure or outcome.exceptions:
+            return super().finish(outcome)
+        advice = "Each line of the log names its task; the XCom return_value holds the results."
+        raise TaskRaisedError(outcome.message, advice, outcome=outcome)
+
+    def _deployment_on(self, node: Node | None) -> Deployment:
+        if self._deployment is None:
+            self._deployment = Deployment(node, self.pipeline)
+        return self._deployment
+
+
+def pipeline_results(xcom: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Result[Any, Any]]]:
+    """Return the results of a :class:`PipelineOperator`, of its XCom, as ``Result`` objects.
+
+    >>> pipeline_results({"ping": [{"result_type": "Success", "result": 3}]})
+    {'ping': [<Success: 3>]}
+    """
+    from airflow_provider_tasks.model.results import result_from_json
+
+    return {name: [result_from_json(result) for result in results] for name, results in xcom.items()}
+
+
+def _without_seconds(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {"result_type": result["result_type"], "result": result["result"]}
+
+
+def _what_failed(came: Mapping[str, Any]) -> str:
+    failed = [
+        f"{name}: {result['result']}"
+        for name, results in came["results"].items()
+        for result in results
+        if result["result_type"] == "Failure"
+    ]
+    stuck = [f"{name} never ran, as it waits for {', '.join(others)}" for name, others in came["stuck"].items()]
+    total = sum(len(results) for results in came["results"].values())
+    first = f"{len(failed)} of {total} tasks failed" if failed else "the pipeline came to no end"
+    said = "; ".join(text if len(text) <= 300 else f"{text[:300]}…" for text in [*failed, *stuck][:10])
+    return f"{first}: {said}"

@@ -1,0 +1,301 @@
+"""A pipeline in one worker: a process for each task, in the order in which :class:`GraphWalk` lets them start.
+
+The tasks share the file system, and each finds what ran before in ``previous_steps``. What a task leaves running (a
+capture, a server) goes on until the pipeline has ended; what a failure stops early is ended with all that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import selectors
+import signal
+import sys
+import time
+import traceback
+import types
+
+from airflow_provider_tasks.runtime import values
+from airflow_provider_tasks.runtime.processes import signal_name
+from airflow_provider_tasks.runtime.walk import GraphWalk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+GRACE = 2.0
+"""Seconds that a task has to end in which an early stop ends."""
+
+_CHUNK = 65_536
+_LONGEST_LINE = 65_536
+
+
+class Pipeline:
+    """Runs the tasks of a plan.
+
+    Args:
+        plan: the arguments of :class:`GraphWalk`, as ``Plan.to_json`` writes them.
+        tasks: the tasks by their names in it.
+        aliases: further names under which ``previous_steps`` holds a task's results.
+        pickle_results: whether a result may be what only another worker can open.
+
+    """
+
+    def __init__(
+        self, plan: Mapping[str, Any], tasks: Mapping[str, Any], aliases: Mapping[str, str], *, pickle_results: bool
+    ) -> None:
+        self._walk = GraphWalk(plan["nodes"], plan["tasks"], plan["edges"], plan["early_stopping"])
+        self._tasks = tasks
+        self._aliases = aliases
+        self._pickle_results = pickle_results
+        self._selector = selectors.DefaultSelector()
+        self._running: dict[str, _Process] = {}
+        self._told: dict[str, list[dict[str, Any]]] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Run all there is to run.
+
+        Returns:
+            ``results`` ({task: [{"result_type", "result", "seconds"}, …]}), ``success``, and what kept it from going
+            on: ``stopped_by`` (a task, or None) and ``stuck`` ({task: those it waits for}).
+
+        """
+        try:
+            while not self._walk.is_done:
+                for name in self._walk.ready():
+                    self._start(name)
+                if self._walk.stopped_by is not None:
+                    self._stop()
+                self._wait()
+        finally:
+            for process in self._running.values():
+                process.kill(signal.SIGKILL)
+            self._read(0)
+            self._selector.close()
+        return {
+            "results": self._told,
+            "success": self._walk.is_successful,
+            "stopped_by": self._walk.stopped_by,
+            "stuck": self._walk.stuck(),
+        }
+
+    def _start(self, name: str) -> None:
+        task = self._tasks[name]
+        before = self._walk.previous_steps()
+        previous = {earlier: [result for result, _ in results] for earlier, results in before.items()}
+        for alias, known in self._aliases.items():
+            if known in previous:
+                previous[alias] = previous[known]
+        task.previous_steps = previous
+        process = _Process(name, task)
+        self._running[name] = process
+        self._selector.register(process.output, selectors.EVENT_READ, process)
+        self._selector.register(process.report, selectors.EVENT_READ, process)
+
+    def _wait(self) -> None:
+        """Pass on output until a task has ended."""
+        while self._running:
+            # Its report ends when it does, unless what it leaves running has taken it along.
+            self._read(1.0)
+            ended = [process for process in self._running.values() if process.has_ended()]
+            for process in ended:
+                self._read(0)
+                self._take(process)
+            if ended:
+                return
+
+    def _read(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            process: _Process = key.data
+            if not process.read(key.fd):
+                self._selector.unregister(key.fd)
+                os.close(key.fd)
+
+    def _take(self, process: _Process) -> None:
+        """Take note of how a task has ended."""
+        del self._running[process.name]
+        process.drain()
+        process.flush()
+        if not process.report_is_closed:
+            self._selector.unregister(process.report)
+            os.close(process.report)
+        success, value = process.result()
+        told: dict[str, Any] = {"result_type": "Success" if success else "Failure", "result": value}
+        try:
+            told["result"] = values.decode(values.encode(value))
+        except values.ValueEncodeError as error:
+            if self._pickle_results:
+                told["result"] = value
+            else:
+                success, value = False, f"the result can't travel: {error}"
+                told = {"result_type": "Failure", "result": value}
+        told["seconds"] = round(process.seconds, 3)
+        self._told.setdefault(process.name, []).append(told)
+        self._walk.finished(process.name, success, (_as_result(success, value), told))
+
+    def _stop(self) -> None:
+        """End what still runs: something else has failed."""
+        for process in [process for process in self._running.values() if process.has_ended()]:
+            self._take(process)
+        for process in self._running.values():
+            process.why = f"ended early, as {self._walk.stopped_by} has failed"
+            process.kill(signal.SIGTERM)
+        end = time.monotonic() + GRACE
+        while self._running and time.monotonic() < end:
+            self._read(0.05)
+            for process in [process for process in self._running.values() if process.has_ended()]:
+                process.kill(signal.SIGKILL)  # what it has started
+                self._take(process)
+        for process in self._running.values():
+            process.kill(signal.SIGKILL)
+
+
+def run_plan(
+    plan: Mapping[str, Any], tasks: Mapping[str, Any], aliases: Mapping[str, str], *, pickle_results: bool = False
+) -> dict[str, Any]:
+    """Run a pipeline in this process's children; see :meth:`Pipeline.run`."""
+    return Pipeline(plan, tasks, aliases, pickle_results=pickle_results).run()
+
+
+class _Process:
+    """The process of a task."""
+
+    def __init__(self, name: str, task: Any) -> None:
+        self.name = name
+        self.why = ""
+        self.report_is_closed = False
+        self._line = b""
+        self._reported = b""
+        self._status: int | None = None
+        self._begun = time.monotonic()
+        self.seconds = 0.0
+        self.output, output = os.pipe()
+        self.report, report = os.pipe()
+        for number in (self.output, self.report):
+            os.set_blocking(number, False)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _be_task(task, output, report)
+        os.close(output)
+        os.close(report)
+
+    def drain(self) -> None:
+        """Read what it has reported, which what it left running may keep from ending."""
+        with contextlib.suppress(BlockingIOError):
+            while not self.report_is_closed and self.read(self.report):
+                pass
+
+    def read(self, number: int) -> bool:
+        """Read what is there; False at the end."""
+        data = os.read(number, _CHUNK)
+        if number == self.report:
+            self._reported += data
+            self.report_is_closed = not data
+        else:
+            self._print(data)
+        return bool(data)
+
+    def flush(self) -> None:
+        """Print a line that was not ended."""
+        if self._line:
+            self._print(b"\n")
+
+    def has_ended(self) -> bool:
+        """Whether its process, not what that left running, is gone."""
+        if self._status is None:
+            try:
+                pid, status = os.waitpid(self._pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has been told how
+                pid, status = self._pid, 0
+            if pid:
+                self._status = status
+                self.seconds = time.monotonic() - self._begun
+        return self._status is not None
+
+    def kill(self, number: int) -> None:
+        """Send a signal to it and to what it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, number)
+
+    def result(self) -> tuple[bool, Any]:
+        """Return whether it succeeded, and its value or its message."""
+        if self.why:
+            return False, self.why
+        if self._reported:
+            try:
+                success, value = pickle.loads(self._reported)  # noqa: S301 - it never leaves the worker
+            except Exception as error:
+                return False, f"its result can't be read: {type(error).__name__}: {error}"
+            return success, value
+        status = self._status or 0
+        if os.WIFSIGNALED(status):
+            return False, f"its process was ended by {signal_name(os.WTERMSIG(status))}"
+        return False, f"its process ended with exit code {os.WEXITSTATUS(status)} before run() returned"
+
+    def _print(self, data: bytes) -> None:
+        """Pass on whole lines, each with the task's name before it."""
+        *lines, self._line = (self._line + data).split(b"\n")
+        if len(self._line) > _LONGEST_LINE:
+            lines.append(self._line)
+            self._line = b""
+        label = f"[{self.name}] ".encode()
+        sys.stdout.buffer.write(b"".join(label + line + b"\n" for line in lines))
+        sys.stdout.buffer.flush()
+
+
+def _be_task(task: Any, output: int, report: int) -> None:
+    """Run a task in a process that was just forked, and end it."""
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        content = _dump(*_outcome_of(task))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with open(report, "wb") as file:
+            file.write(content)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _outcome_of(task: Any) -> tuple[bool, Any]:
+    try:
+        returned = task.run()
+        if isinstance(returned, types.CoroutineType):
+            import asyncio
+
+            returned = asyncio.run(returned)
+    except BaseException as error:
+        traceback.print_exc()
+        return False, str(error) or type(error).__name__
+    results = sys.modules.get("returns.result")
+    if results is not None and isinstance(returned, results.Result):
+        if isinstance(returned, results.Success):
+            return True, returned.unwrap()
+        failure = returned.failure()
+        return False, str(failure) if isinstance(failure, BaseException) else failure
+    return True, returned
+
+
+def _dump(success: bool, value: Any) -> bytes:
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps((success, value)))
+    except Exception as error:
+        message = f"its result can't be handed on: a {type(value).__name__} can't be pickled ({error})"
+        return pickle.dumps((False, message))
+
+
+def _as_result(success: bool, value: Any) -> Any:
+    """Give what ``previous_steps`` holds."""
+    from airflow_provider_tasks.model.results import Failure, Success
+
+    return Success(value) if success else Failure(value)
