@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_tasks.model.task import check_requirements
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, is_put_off
 from airflow_provider_tasks.runtime import protocol
-from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, find_files, pack_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from airflow.sdk import Context
 
@@ -64,12 +67,13 @@ class FileOperator(WorkerOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.file_name = os.fspath(file_name)
-        self.files_path = None if files_path is None else os.fspath(files_path)
+        self.file_name = file_name if is_put_off(file_name) else self._relative(file_name)
+        self.files_path = None if files_path is None else self._relative(files_path)
+        self._is_named_late = is_put_off(file_name)
         self.upload_files = upload_files
         self.file_path_on_worker = file_path_on_worker
         self.parameters: Mapping[str, Any] = {} if parameters is None else parameters
-        self.requirements = [requirements] if isinstance(requirements, str) else list(requirements)
+        self.requirements = check_requirements(requirements, type(self).__name__)
         self.max_files_to_upload = max_files_to_upload
         if file_path_on_worker is not None and upload_files:
             raise ConfigurationError(
@@ -77,10 +81,13 @@ class FileOperator(WorkerOperator):
                 "Set upload_files=False with it, or leave it out.",
             )
         content = ""
-        if not is_put_off(self.file_name) and self.get_dag() is not None:
+        if not is_put_off(self.parameters):
+            check_parameters(self.parameters)
+        if self.get_dag() is not None and not self._is_named_late:
             folder, name = self._find()
             content = _digest_of(folder, self.max_files_to_upload) if folder else name
-        self.describe(os.path.basename(self.file_name), type(self), content, *self._declared())
+        name = "(put off)" if self._is_named_late else os.path.basename(self.file_name)
+        self.describe(name, type(self), content, *self._declared())
 
     @abstractmethod
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
@@ -90,6 +97,7 @@ class FileOperator(WorkerOperator):
         """Return the file and its folder, as they are now."""
         from airflow_provider_tasks.runtime import values
 
+        check_parameters(self.parameters)
         folder, name = self._find()
         call, arguments = self.call(name)
         request: Any = {"version": protocol.VERSION, "call": call, "arguments": values.encode(arguments)}
@@ -97,11 +105,15 @@ class FileOperator(WorkerOperator):
             request["files"] = as_text(pack_folder(folder, self.max_files_to_upload))
         return Work(request, os.path.basename(self.file_name), self.requirements)
 
+    def _with_suffix(self, name: str) -> str:
+        return name
+
     def _declared(self) -> list[Any]:
         return [self.files_path, self.upload_files, self.file_path_on_worker, self.requirements]
 
     def _find(self) -> tuple[str, str]:
         """Return the folder that goes along, empty where none does, and the file's name in the worker."""
+        self.file_name = self._with_suffix(os.fspath(self.file_name))
         if not self.file_name.endswith(self.kinds):
             raise ConfigurationError(
                 f"{type(self).__name__}: {self.file_name!r} is none of the files that it runs: "
@@ -109,10 +121,10 @@ class FileOperator(WorkerOperator):
             )
         if not self.upload_files:
             return "", self.file_path_on_worker or self.file_name
-        start = os.path.dirname(self.dag.fileloc)
+        start = os.path.realpath(os.path.dirname(self.dag.fileloc))
         folder = os.path.join(start, os.path.expanduser(self.files_path)) if self.files_path is not None else ""
-        path = os.path.normpath(os.path.join(folder or start, os.path.expanduser(self.file_name)))
-        folder = os.path.normpath(folder or os.path.dirname(path))
+        path = os.path.realpath(os.path.join(folder or start, os.path.expanduser(self.file_name)))
+        folder = os.path.realpath(folder or (start if self._is_named_late else os.path.dirname(path)))
         if not os.path.isfile(path):
             raise ConfigurationError(
                 f"{type(self).__name__}: there is no file {path}",
@@ -121,10 +133,49 @@ class FileOperator(WorkerOperator):
             )
         name = os.path.relpath(path, folder).replace(os.sep, "/")
         if name.startswith("../"):
-            raise ConfigurationError(f"{path} is not in the folder that goes along, files_path={folder}")
+            raise ConfigurationError(
+                f"{path} is not in the folder that goes along, {folder}",
+                "A file_name that is a template stays in files_path, or else in the folder of the DAG file.",
+            )
         if name not in find_files(folder, self.max_files_to_upload):
-            raise ConfigurationError(f"{path} itself would stay behind, as .workerignore in {folder} says")
+            raise ConfigurationError(
+                f"{path} itself would stay behind, as .workerignore in {folder}, or what never goes along, says"
+            )
         return folder, name
+
+    def _relative(self, path: str | os.PathLike[str]) -> str:
+        """Return a path as a DAG may hold it: below the folder of the DAG file without that folder."""
+        text, dag = os.fspath(path), self.get_dag()
+        start = os.path.dirname(dag.fileloc) if dag else ""
+        below = bool(start) and os.path.isabs(text) and os.path.commonpath([start, text]) == start
+        return os.path.relpath(text, start) if below else text
+
+
+def check_parameters(parameters: Any) -> None:
+    """Refuse parameters that are no mapping from names to what JSON has a form for.
+
+    >>> check_parameters({"a b": 1})
+    Traceback (most recent call last):
+    ...
+    airflow_provider_tasks.workers.failures.ConfigurationError: parameters: 'a b' is no name ...
+    """
+    if not isinstance(parameters, Mapping):
+        raise ConfigurationError(
+            f"parameters: expected a mapping from names to values, found {type(parameters).__name__}: {parameters!r}"
+        )
+    for name, value in parameters.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ConfigurationError(
+                f"parameters: {name!r} is no name of a variable; expected letters, digits and underscores"
+            )
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"parameters[{name!r}]: {error}",
+                "Pass text, numbers, booleans, None, lists and dicts of these: a date as value.isoformat(), "
+                "the results of mapped tasks as list(value) from a task of their own.",
+            ) from None
 
 
 def _digest_of(folder: str, max_files: int) -> str:
@@ -140,7 +191,7 @@ def _digest(folder: str, files: tuple[tuple[str, int, int, int], ...]) -> str:
     for name, _, size, mode in files:
         digest.update(f"{name}\0{size}\0{mode & 0o100}\0".encode())
         with open(os.path.join(folder, name), "rb") as file:
-            digest.update(file.read())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -178,13 +229,18 @@ class ScriptOperator(FileOperator):
     ) -> None:
         if isinstance(args, str):
             raise TypeError(f"ScriptOperator(args={args!r}): expected a list of arguments, as [{args!r}]")
-        self.args = args if is_put_off(args) and not isinstance(args, (list, tuple)) else list(args)
-        codes = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else skip_on_exit_code or ()
+        # As they came: Airflow knows values that it must not render by what they are.
+        self.args = args
+        codes = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else list(skip_on_exit_code or ())
+        if not all(isinstance(code, int) for code in codes):
+            raise TypeError(f"ScriptOperator(skip_on_exit_code={skip_on_exit_code!r}): expected a number, or several")
         self.skip_on_exit_code = sorted(codes)
         super().__init__(**kwargs)
 
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return what the runtime is to do."""
+        if isinstance(self.args, (str, bytes, Mapping)) or not isinstance(self.args, Iterable):
+            raise ConfigurationError(f"args: expected a list of arguments, found {self.args!r}")
         return "script", {
             "file": name,
             "args": [str(value) for value in self.args],
@@ -194,6 +250,12 @@ class ScriptOperator(FileOperator):
 
     def _declared(self) -> list[Any]:
         return [*super()._declared(), self.skip_on_exit_code]
+
+
+_TAKEN = frozenset(
+    {"input_path", "parameters", "cwd", "kernel_name", "output_path", "failed_output_path", "raise_on_failure"}
+)
+"""Arguments of ``execute_notebook`` that are no options of papermill."""
 
 
 class NotebookOperator(FileOperator):
@@ -237,8 +299,21 @@ class NotebookOperator(FileOperator):
         self.output_path = output_path
         self.kernel_name = kernel_name
         self.papermill_options = dict(papermill_options or {})
-        name = os.fspath(notebook)
-        super().__init__(file_name=name if is_put_off(name) or name.endswith(".ipynb") else f"{name}.ipynb", **kwargs)
+        ours = {
+            "input_path",
+            "parameters",
+            "cwd",
+            "kernel_name",
+            "output_path",
+            "failed_output_path",
+            "raise_on_failure",
+        }
+        if ours & self.papermill_options.keys():
+            raise ConfigurationError(
+                f"papermill_options: {', '.join(sorted(ours & self.papermill_options.keys()))} can't be set there",
+                "NotebookOperator has arguments of its own for parameters, kernel_name and output_path.",
+            )
+        super().__init__(file_name=notebook, **kwargs)
 
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return what the runtime is to do."""
@@ -255,28 +330,46 @@ class NotebookOperator(FileOperator):
         if not outcome.is_success:
             return outcome
         came = outcome.result
+        if not isinstance(came, dict) or came.keys() != {"error", "results", "notebook"}:
+            raise PayloadError("what the worker says of the notebook is not what was asked for", retry=False)
+        if came["error"] is not None:
+            message = str(came["error"])
+            outcome = replace(
+                outcome,
+                status="failure",
+                category="task",
+                message=message,
+                result=None,
+                has_result=False,
+                exit_code=None,
+            )
         if came["notebook"] is not None:
-            self.log.info("The executed notebook is %s", self._keep(came["notebook"]))
-        if came["error"] is None:
-            found = came["results"]
-            return replace(outcome, result=found["result"] if list(found) == ["result"] else found or None)
-        summary, _, rest = came["error"].partition("\n")
-        for line in rest.splitlines():
-            self.log.error("%s", line)
-        return replace(outcome, status="failure", category="task", message=summary, result=None, has_result=False)
+            try:
+                self.log.info("The executed notebook is %s", self._keep(came["notebook"]))
+            except Exception as error:
+                if outcome.is_success:
+                    raise
+                self.log.error("The executed notebook can't be kept: %s: %s", type(error).__name__, error)  # noqa: TRY400
+        if not outcome.is_success:
+            return outcome
+        found = came["results"]
+        return replace(outcome, result=found["result"] if list(found) == ["result"] else found or None)
 
     def _keep(self, content: bytes) -> str:
         from airflow.sdk import ObjectStoragePath
 
         assert self.output_path is not None
         name = os.path.basename(self.file_name).removesuffix(".ipynb")
-        path = os.path.expanduser(self.output_path)
+        path = os.path.expanduser(str(self.output_path))
         if path.endswith("/") or ("://" not in path and os.path.isdir(path)):
             path = f"{path.rstrip('/')}/{name}_output.ipynb"
         target = ObjectStoragePath(path if "://" in path else f"file://{os.path.abspath(path)}")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return path
+
+    def _with_suffix(self, name: str) -> str:
+        return name if name.endswith(".ipynb") else f"{name}.ipynb"
 
     def _declared(self) -> list[Any]:
         return [*super()._declared(), self.output_path, self.kernel_name, self.papermill_options]

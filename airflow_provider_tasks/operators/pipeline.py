@@ -99,7 +99,7 @@ class PipelineOperator(WorkerOperator):
         if self.do_xcom_push and self.fail_on_failure:
             context["ti"].xcom_push("return_value", to_xcom(results))
         message = _what_failed(came)
-        return replace(outcome, status="failure", category="task", message=message, result=results)
+        return replace(outcome, status="failure", category="task", message=message, result=results, exit_code=None)
 
     def finish(self, outcome: Outcome) -> Any:
         """Return the results, or raise what is for Airflow."""

@@ -138,13 +138,6 @@ def _prepare(request: Request, folder: str) -> None:
 
 
 def _load(request: Request) -> tuple[Any, list[Any], dict[str, Any]]:
-    if "files" in request:
-        from airflow_provider_tasks.runtime.uploads import unpack_files
-
-        try:
-            unpack_files(request["files"], os.getcwd())
-        except (OSError, ValueError) as error:
-            raise _FailedError("payload", f"the uploaded files can't be unpacked in the worker: {error}") from error
     if "call" in request:
         from importlib import import_module
 

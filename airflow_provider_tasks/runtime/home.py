@@ -20,6 +20,8 @@ def python_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     folders = [*site.getsitepackages(), site.getusersitepackages()]
     # It may be another Python: what is installed for this one is not for it.
     if _HOME not in folders:
-        others = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{_HOME}{os.pathsep}{others}" if others else _HOME
+        places = [_HOME, environment.get("PYTHONPATH")]
+        if os.path.isfile(_HOME) or os.path.isdir(os.path.join(_HOME, "fallback")):
+            places.append(os.path.join(_HOME, "fallback"))  # what the archive brings along where it is not installed
+        environment["PYTHONPATH"] = os.pathsep.join(place for place in places if place)
     return environment

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 from airflow_provider_tasks.runtime.notebook import execute_notebook
-from airflow_provider_tasks.runtime.notebook_results import NotebookExecutionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,23 +25,19 @@ def run_notebook(
         send_back: whether the executed notebook is part of what is returned.
 
     Returns:
-        ``error`` (text for people; None after a success), ``results``, ``seconds``, ``failed_cell``, and ``notebook``,
-        the bytes of the executed one, or None.
+        ``error`` (text for people, the cell itself is in the output; None after a success), ``results``, and
+        ``notebook``, the bytes of the executed one, or None.
 
     """
     folder = os.path.join(os.getcwd(), ".executed-notebook")
     result = execute_notebook(file, parameters, None, kernel_name, os.path.join(folder, ""), **options)
-    error = None if result.success else str(NotebookExecutionError(result)).rpartition("\nThe executed notebook")[0]
-    # Where it is in the worker would help nobody.
-    error = None if result.success else str(NotebookExecutionError(result)).rpartition("\nThe executed notebook")[0]
+    failed = result.failed_cell
     content = None
     if send_back:
         with open(result.output_path, "rb") as executed:
             content = executed.read()
     return {
-        "error": error,
+        "error": None if failed is None else f"{result.name}.ipynb failed in cell {failed.number}: {failed.error}",
         "results": result.results,
-        "seconds": result.seconds,
-        "failed_cell": dataclasses.asdict(result.failed_cell) if result.failed_cell else None,
         "notebook": content,
     }

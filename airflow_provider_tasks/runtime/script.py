@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -78,6 +79,8 @@ def run_script(
     if not os.path.isfile(path):
         raise FileNotFoundError(f"there is no file {path} in the worker; its folder holds: {_listed(path)}")
     result = os.path.join(os.getcwd(), f".result-{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(result)  # of an earlier script, in a worker that takes many
     environment = {**python_environment(os.environ), **_as_variables(parameters or {}), RESULT_VARIABLE: result}
     ended = subprocess.run([*_interpreter(path), path, *args], env=environment, check=False)
     if ended.returncode in skip_on_exit_code:
@@ -132,6 +135,8 @@ def _read_result(path: str) -> Any:
     except FileNotFoundError:
         return None
     os.unlink(path)
+    if not content:
+        return None
     try:
         return values.decode(json.loads(content))
     except ValueError:  # values.ValueDecodeError is one too

@@ -126,6 +126,20 @@ class Supervisor:
             head["peak_memory"] = self._peak
         files.write(outcome_file, *protocol.dump_outcome(head, result))
 
+    @staticmethod
+    def _unpack(archive: str, folder: str) -> None:
+        import tarfile
+        import zlib
+
+        from airflow_provider_tasks.runtime.uploads import unpack_files
+
+        try:
+            unpack_files(archive, folder)
+        except (ValueError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise protocol.MalformedRequestError(
+                f"the uploaded files can't be unpacked in the worker: {error}"
+            ) from error
+
     def _run(
         self, request_file: str, task_folder: str, folder: str, head: dict[str, Any], timeline: dict[str, float]
     ) -> memoryview | None:
@@ -139,6 +153,8 @@ class Supervisor:
         wanted = request.get("environment", {})
         env = {**os.environ, **wanted.get("variables", {})}
 
+        if "files" in request:  # requirements may want them
+            self._unpack(request["files"], task_folder)
         begun = time.monotonic()
 
         def run(argv: Sequence[str], *, env: Mapping[str, str]) -> tuple[int, str]:

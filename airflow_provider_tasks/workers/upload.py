@@ -54,6 +54,7 @@ def find_files(folder: str, max_files: int = MAX_FILES) -> list[str]:
     Raises:
         ConfigurationError: the folder is none, a link leads out of it, ``.workerignore`` can't be read, or there are
             too many files (it names the largest folders).
+        PayloadError: they are far larger than what goes to a worker; it names the largest.
 
     """
     root = os.path.realpath(folder)
@@ -71,6 +72,9 @@ def find_files(folder: str, max_files: int = MAX_FILES) -> list[str]:
             f"most are in: {', '.join(f'{name} {count:,}' for name, count in most)}",
             f"Name what is not needed in {os.path.join(folder, IGNORE_FILE)}, or set max_files_to_upload.",
         )
+    sizes = _sizes(root, found)
+    if sum(sizes.values()) > 8 * protocol.REQUEST_LIMIT:
+        raise _too_large(folder, sizes, "far more than fits")
     return found
 
 
@@ -82,20 +86,30 @@ def pack_folder(folder: str, max_files: int = MAX_FILES) -> bytes:
         PayloadError: they are too large; it names the largest.
 
     """
-    names = find_files(folder, max_files)
-    sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in names}
-    packed = pack_files(folder, names) if sum(sizes.values()) <= 8 * protocol.REQUEST_LIMIT else None
-    if packed is None or len(packed) > protocol.REQUEST_LIMIT:
-        largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:5]
-        taken = f"{format_bytes(len(packed))} compressed" if packed is not None else "far more than fits"
-        raise PayloadError(
-            f"the files of {folder} take {format_bytes(sum(sizes.values()))}, {taken}; "
-            f"expected at most {format_bytes(protocol.REQUEST_LIMIT)} compressed; the largest: "
-            f"{', '.join(f'{name} {format_bytes(size)}' for name, size in largest)}",
-            f"Name what is not needed in {os.path.join(folder, IGNORE_FILE)}, or put it into a storage.",
-            retry=False,
-        )
+    root = os.path.realpath(folder)  # once: a link to it may be moved on in between
+    names = find_files(root, max_files)
+    try:
+        packed = pack_files(root, names)
+    except OSError as error:
+        raise PayloadError(f"the files of {folder} can't be read: {error}", retry=True) from error
+    if len(packed) > protocol.REQUEST_LIMIT:
+        raise _too_large(folder, _sizes(root, names), f"{format_bytes(len(packed))} compressed")
     return packed
+
+
+def _sizes(root: str, names: list[str]) -> dict[str, int]:
+    return {name: os.path.getsize(os.path.join(root, name)) for name in names}
+
+
+def _too_large(folder: str, sizes: dict[str, int], taken: str) -> PayloadError:
+    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:5]
+    return PayloadError(
+        f"the files of {folder} take {format_bytes(sum(sizes.values()))}, {taken}; "
+        f"expected at most {format_bytes(protocol.REQUEST_LIMIT)} compressed; the largest: "
+        f"{', '.join(f'{name} {format_bytes(size)}' for name, size in largest)}",
+        f"Name what is not needed in {os.path.join(folder, IGNORE_FILE)}, or put it into a storage.",
+        retry=False,
+    )
 
 
 def as_text(packed: bytes) -> str:
@@ -137,8 +151,8 @@ def _walk(root: str, below: str, ignored: pathspec.PathSpec) -> Iterator[str]:  
                     f"{os.path.join(root, name)} is a link that leads outside of {root}, to {target}",
                     f"Copy what it leads to, or name it in {os.path.join(root, IGNORE_FILE)}.",
                 )
-            if is_folder:  # what it leads to goes along where it is
-                continue
+            if is_folder and os.path.commonpath([target, os.path.realpath(os.path.join(root, below))]) == target:
+                raise ConfigurationError(f"{os.path.join(root, name)} is a link to a folder that it lies in itself")
         if is_folder:
             yield from _walk(root, name, ignored)
         elif entry.is_file():

@@ -60,6 +60,8 @@ def test_a_cell_that_fails_is_told_and_the_notebook_kept(run, notebook, tmp_path
     assert (outcome["status"], outcome["category"]) == ("failure", "task")
     assert outcome["message"] == "report.ipynb failed in cell 2: ZeroDivisionError: division by zero"
     log = capfd.readouterr().out
+    last = log[log.rindex("TaskRaisedError") :]
+    assert "os._exit" not in last
     for text in ("before", "----- cell 2 -----", "1 / 0", "ZeroDivisionError", f"is {tmp_path}/failed.ipynb"):
         assert text in log
     assert "before\n" in outputs_of(tmp_path / "failed.ipynb")

@@ -153,7 +153,13 @@ def test_what_workerignore_names_stays(run, files):
         ("ScriptOperator(task_id='t', file_name='work/a.sh', max_files_to_upload=1)", "at most 1 go to a worker"),
         ("ScriptOperator(task_id='t', file_name='work/a.sh', file_path_on_worker='/b.sh')", "upload_files=False"),
         ("ScriptOperator(task_id='t', file_name='../dag_file.py', files_path='work')", "not in the folder"),
+        ("ScriptOperator(task_id='t', file_name='work/a.sh', parameters=[1])", "expected a mapping"),
+        ("ScriptOperator(task_id='t', file_name='work/a.sh', parameters={'a=b': 1})", "'a=b' is no name"),
+        ("ScriptOperator(task_id='t', file_name='work/a.sh', parameters={'a': {1}})", "parameters['a']"),
+        ("ScriptOperator(task_id='t', file_name='work/a.sh', requirements=[' '])", "is blank"),
+        ("ScriptOperator(task_id='t', file_name='work/a.sh', skip_on_exit_code='99')", "expected a number"),
         ("NotebookOperator(task_id='t', notebook='work/none')", "there is no file"),
+        ("NotebookOperator(task_id='t', notebook='work/a', papermill_options={'cwd': '/'})", "cwd can't be set"),
     ],
 )
 def test_what_is_wrong_is_an_import_error(parse, files, body, message):
@@ -188,3 +194,37 @@ def test_a_script_that_is_in_the_worker_already(run, tmp_path):
             ScriptOperator(task_id="t", file_name="there.py", upload_files=False, file_path_on_worker={str(script)!r})
         """)
     assert done.xcom("t") == 1
+
+
+def test_requirements_find_the_files(run, files):
+    files(job__run_DOT_sh='cat wanted > "$AIRFLOW_TASK_RESULT"', list_DOT_txt="3")
+    done = run("""
+        with DAG("scripts"):
+            ScriptOperator(
+                task_id="t", file_name="job/run.sh", files_path="work", requirements=["cp list.txt wanted"],
+            )
+        """)
+    assert done.xcom("t") == 3
+
+
+def test_scripts_can_be_mapped_and_what_comes_from_other_tasks_is_no_template(run, files):
+    files(say_DOT_sh='printf %s "$1" > "$AIRFLOW_TASK_RESULT"\n')
+    done = run("""
+        @task
+        def words():
+            return [["a"], ["{{ ds }}"]]
+        with DAG("scripts"):
+            ScriptOperator.partial(task_id="say", file_name="work/say.sh").expand(args=words())
+        """)
+    assert [done.xcom("say", map_index=number) for number in (0, 1)] == ["a", "{{ ds }}"]
+
+
+def test_a_templated_name_stays_in_the_folder(run, files):
+    files(a_DOT_sh='echo 1 > "$AIRFLOW_TASK_RESULT"\n')
+    text = """
+        with DAG("scripts", params={"name": "a"}):
+            ScriptOperator(task_id="t", file_name="{{ params.name }}.sh", files_path="work")
+        """
+    assert run(text).xcom("t") == 1
+    done = run(text, conf={"name": "../../outside"})
+    assert done.states == {"t": "failed"}

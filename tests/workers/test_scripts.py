@@ -92,6 +92,14 @@ def test_a_link_inside_is_what_it_leads_to(folder, many_worker):
     assert (ran.lines, ran.outcome.result) == (["hello link"], ["a", 1])
 
 
+def test_a_link_to_a_folder_inside_is_what_is_in_it_and_one_to_itself_is_refused(folder):
+    (folder / "current").symlink_to("lib")
+    assert {"current/greet.sh", "lib/greet.sh"} <= set(find_files(str(folder)))
+    (folder / "lib" / "again").symlink_to("..")
+    with pytest.raises(ConfigurationError, match="is a link to a folder that it lies in itself"):
+        find_files(str(folder))
+
+
 def test_too_many_or_too_large_files_are_named(folder):
     (folder / "data").mkdir()
     for number in range(4):
