@@ -170,8 +170,8 @@ def test_a_server_that_is_away_while_the_pod_waits_to_start(
     tries: Tries, cluster: TestCluster, proxy: FaultyProxy, way: str
 ) -> None:
     start = HeldBack(cluster)
-    one = tries.start(way, through=proxy, worker=start.worker)
     watched = proxy.let_pass("GET", "watch=1")
+    one = tries.start(way, through=proxy, worker=start.worker)
     watched.wait()
     Away(tries, proxy).now()
     one.error()

@@ -127,9 +127,10 @@ def test_all_connections_may_be_cut_at_any_moment(tries: Tries, proxy: FaultyPro
     for number in (0, 5, 20, 30):
         one.until_line(number)
         proxy.close_connections()
+    fetched = proxy.let_pass("GET", "/exec")
     one.tell_to_end()
     proxy.close_connections()
-    one.until_ended() if size == 10 else proxy.let_pass("GET", "/exec").wait()
+    one.until_ended() if size == 10 else fetched.wait()
     proxy.close_connections()
     one.assert_ran_once()
 

@@ -173,13 +173,15 @@ def test_nothing_of_a_log_is_lost_that_is_followed_while_the_cluster_rotates_it(
 def test_lines_that_the_cluster_threw_away_are_said_to_be_missing(
     tries: Tries, proxy: FaultyProxy, way: str, size: int
 ) -> None:
-    silent = proxy.silence_after("GET", "follow=true", 100_000)
+    # Each of them: the first may come before the container has started, and be refused.
+    silent = proxy.silence_after("GET", "follow=true", 100_000, times=None)
     one = tries.start(way, through=proxy, lines=12_000, size=size, texts=LONG, waits=True)
     until_rotated(tries, one)
     before = len(one.lines)
     assert before < 200
     proxy.close_connections()
-    assert silent.struck == 1
+    assert silent.struck
+    proxy.clear()
     wait_until(lambda: len(one.lines) > before + 20, what="the output to go on")
     one.tell_to_end()
     count = one.outcome().result["lines"]
