@@ -34,16 +34,19 @@ ui: $(VENV)/.installed  ## run Airflow with the examples until Ctrl-C (PORT=8080
 test: lint  ## check, then run all tests (ARGS="-k name" is handed to pytest)
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && status=0 && \
 	export AIRFLOW_HOME="$$home/airflow" && \
-	run() { $(PYTEST) --cov --cov-report= "$$@" $(ARGS) || { code=$$?; \
-		[ $$code -eq 5 ] && [ -n "$(ARGS)" ] || status=$$code; }; } && \
+	once() { $(PYTEST) --cov --cov-report= "$$@" $(ARGS); } && \
+	run() { once "$$@" || { code=$$?; [ $$code -eq 5 ] && [ -n "$(ARGS)" ] || status=$$code; }; } && \
+	pods() { once "$$@" || { code=$$?; [ $$code -eq 5 ] && [ -n "$(ARGS)" ] || { \
+		echo "Those that failed, once more and one at a time: what fails by itself too is a failure."; \
+		once -m kubernetes --last-failed --last-failed-no-failures none --cov-append || status=$$?; }; }; } && \
 	run -m "not kubernetes and not live" -n $(TESTS) --maxprocesses 4 --dist loadgroup; \
 	run -m "live and not kubernetes" --cov-append; \
 	if [ -z "$${TEST_KUBECONFIG:-}" ]; then \
 		echo "The Kubernetes suite did NOT run: TEST_KUBECONFIG is not set."; \
 	else \
-		run -m "kubernetes and not live and not breaks_the_cluster" --cov-append -n $(POD_TESTS) --dist loadgroup; \
-		run -m "breaks_the_cluster" --cov-append; \
-		run -m "kubernetes and live and not breaks_the_cluster" --cov-append; \
+		pods -m "kubernetes and not live and not breaks_the_cluster" --cov-append -n $(POD_TESTS) --dist loadgroup; \
+		pods -m "breaks_the_cluster" --cov-append; \
+		pods -m "kubernetes and live and not breaks_the_cluster" --cov-append; \
 		echo "The Kubernetes suite ran, on the cluster of $$TEST_KUBECONFIG."; \
 	fi; \
 	$(BIN)/coverage report --skip-covered; \
