@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.model.pipeline import CyclePipeline, Pipeline
     from airflow_provider_tasks.model.results import Failure, Result, Success, is_successful
     from airflow_provider_tasks.model.task import Task, TaskDispatcher
+    from airflow_provider_tasks.operators.groups import experiment_group, pipeline_group
     from airflow_provider_tasks.runtime.context import get_context
     from airflow_provider_tasks.runtime.notebook import execute_notebook, execute_notebooks
     from airflow_provider_tasks.runtime.notebook_paths import configure_notebooks
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.runtime.script import set_result
     from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
     from airflow_provider_tasks.workers.config import WorkerConfig
+    from airflow_provider_tasks.workers.direct import run_pipeline
 
 __version__ = "0.1.0"
 
@@ -64,10 +66,13 @@ __all__ = [
     "configure_notebooks",
     "execute_notebook",
     "execute_notebooks",
+    "experiment_group",
     "get_context",
     "glue",
     "is_successful",
     "notebook_history",
+    "pipeline_group",
+    "run_pipeline",
     "set_result",
     "worker",
 ]
@@ -99,10 +104,13 @@ _HOMES = {
     "configure_notebooks": "runtime.notebook_paths",
     "execute_notebook": "runtime.notebook",
     "execute_notebooks": "runtime.notebook",
+    "experiment_group": "operators.groups",
     "get_context": "runtime.context",
     "glue": "runtime.notebook_values",
     "is_successful": "model.results",
     "notebook_history": "runtime.notebook_results",
+    "pipeline_group": "operators.groups",
+    "run_pipeline": "workers.direct",
     "set_result": "runtime.script",
     "worker": "decorators.worker",
 }

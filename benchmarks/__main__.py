@@ -6,11 +6,22 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import imports, installation, large_dags, large_results, local_worker, output, pods, table, waiting
+from benchmarks import (
+    imports,
+    installation,
+    large_dags,
+    large_results,
+    local_worker,
+    output,
+    pipelines,
+    pods,
+    table,
+    waiting,
+)
 
 BENCHMARKS = {
     module.__name__.partition(".")[2]: module
-    for module in (imports, large_dags, local_worker, large_results, output, pods, waiting)
+    for module in (imports, large_dags, pipelines, local_worker, large_results, output, pods, waiting)
 }
 
 

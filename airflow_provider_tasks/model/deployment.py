@@ -278,5 +278,6 @@ def _settled(found: Task, declared: Task | TaskDispatcher) -> Task:
         return found
     named = copy.copy(found)
     given = getattr(declared, "name", None)
-    named.name = given if isinstance(given, str) and not has_random_name(declared) else type(found).__name__
+    name = given if isinstance(given, str) and not has_random_name(declared) else type(found).__name__
+    object.__setattr__(named, "name", name)  # past a frozen dataclass
     return named

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from airflow_provider_tasks.model.node import Node
 
-_PACKAGE = "netunicorn.base"
+NETUNICORN = "netunicorn"
+"""The package that netunicorn and the libraries of its tasks share."""
+
+_PACKAGE = f"{NETUNICORN}.base"
 _BASES = f"{_PACKAGE}.task"
 _RANDOM_NAME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -35,6 +38,15 @@ def derives_from(cls: type, base: str) -> bool:
     (True, False, False)
     """
     return any(one.__name__ == base and one.__module__ == _BASES for one in cls.__mro__)
+
+
+def is_base(cls: type) -> bool:
+    """Tell whether a class is one of netunicorn's base classes itself.
+
+    >>> is_base(type("Task", (), {"__module__": "netunicorn.base.task"})), is_base(int)
+    (True, False)
+    """
+    return cls.__module__ == _BASES
 
 
 def node_for(dispatcher: object, node: Node) -> Any:

@@ -188,3 +188,12 @@ def _checked(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     if fault is not None:
         raise TypeError(f"{path_text(('properties', *fault[0]))} of node {name!r} {fault[1]}")
     return copied
+
+
+def as_node(node: Any) -> Node | None:
+    """Return a node that may be given as its JSON.
+
+    >>> as_node({"name": "edge-1"}), as_node(None)
+    (Node('edge-1'), None)
+    """
+    return node if node is None or isinstance(node, Node) else Node.from_json(node)

@@ -12,11 +12,12 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
-from airflow_provider_tasks.model.node import Node
+from airflow_provider_tasks.model.node import Node, as_node
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.digest import Digest
+from airflow_provider_tasks.workers.settings import NODE_CONFIG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.runtime.outcome import Outcome
     from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
-
-NODE_CONFIG = "worker_config"
-"""The property of a node that holds settings of the workers on it."""
 
 
 class Work(NamedTuple):
@@ -134,14 +132,14 @@ class WorkerOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run it in a worker and return its result."""
         from airflow_provider_tasks.operators import deferral
-        from airflow_provider_tasks.operators.outcomes import outcome_of, outcome_xcom, timeline_line
-        from airflow_provider_tasks.operators.workers import open_worker
+        from airflow_provider_tasks.operators.outcomes import outcome_xcom
         from airflow_provider_tasks.workers.failures import WorkerError
+        from airflow_provider_tasks.workers.outcomes import outcome_of, timeline_line
 
         node = as_node(self.node)
         settings = self.settings(node)
         about = {"node": node.name if node else None, "backend": settings.backend}
-        self._worker = open_worker(settings, self, context, node)
+        self._worker = self._open(context, node, settings)
         if self._killed:
             self._worker.kill()
         with self._worker as worker:
@@ -153,8 +151,7 @@ class WorkerOperator(BaseOperator):
                 # Only the node's name: its properties are the user's, and may hold what no log should.
                 where = f" on node {node.name} ({node.architecture.value})" if node else ""
                 self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
-                request = self._request(context, node, settings, work)
-                request["environment"].update(worker.environment)
+                request = self._request(context, node, settings, work, worker.environment)
                 deferral.defer_where_asked(self, worker, settings, request, about)
                 outcome = worker.run(request, self._log_output)
             except WorkerError as error:
@@ -176,24 +173,36 @@ class WorkerOperator(BaseOperator):
         if self.do_xcom_push:
             context["ti"].xcom_push("outcome", redact(outcome))
 
-    def _request(self, context: Context, node: Node | None, settings: Settings, work: Work) -> Request:
-        from airflow_provider_tasks.operators.context import context_variables, handed_over, worker_context
-        from airflow_provider_tasks.runtime import values
+    def _request(
+        self, context: Context, node: Node | None, settings: Settings, work: Work, here: Environment
+    ) -> Request:
+        from airflow_provider_tasks.operators.context import context_variables, worker_context
+        from airflow_provider_tasks.workers.requests import complete
 
-        secrets, secret_variables = handed_over(settings.config)
-        environment: Environment = {
-            "variables": {**context_variables(), **(settings.config.env_variables or {}), **secret_variables},
-            "startup_script": settings.config.startup_script,
-            "requirements": list(work.requirements),
-            "python_venv_name": settings.config.python_venv_name,
-        }
-        return {
-            **work.request,
-            "context": values.encode({**worker_context(context, node), **secrets}),
-            "pickle_results": self.pickle_results,
-            "limits": {"memory": settings.size.memory, "time": settings.time_limit},
-            "environment": environment,
-        }
+        return complete(
+            work.request,
+            settings,
+            requirements=work.requirements,
+            context=worker_context(context, node),
+            variables=context_variables(),
+            here=here,
+            pickle_results=self.pickle_results,
+        )
+
+    def _open(self, context: Context, node: Node | None, settings: Settings) -> WorkerBackend:
+        from airflow_provider_tasks.workers.opening import Owner, open_worker
+
+        ti = context["ti"]
+        map_index = -1 if ti.map_index is None else ti.map_index
+        return open_worker(
+            settings,
+            Owner(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number),
+            node=node,
+            # Whoever clears a task wants it to run anew, also where the pod of an earlier try still runs.
+            implementation=f"{self.implementation} {context['dag_run'].clear_number or 0}",
+            timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
+            on_note=self._log_output,
+        )
 
     def on_kill(self) -> None:
         """End the worker: every process of it."""
@@ -207,7 +216,8 @@ class WorkerOperator(BaseOperator):
 
     def finish(self, outcome: Outcome) -> Any:
         """Return the result of ``outcome``, or raise what it is for Airflow."""
-        from airflow_provider_tasks.operators.outcomes import to_error, traceback_lines
+        from airflow_provider_tasks.operators.outcomes import to_error
+        from airflow_provider_tasks.workers.outcomes import traceback_lines
 
         if outcome.status == "skipped":
             raise AirflowSkipException(outcome.message)
@@ -218,9 +228,8 @@ class WorkerOperator(BaseOperator):
             self.log.error("%s", line)
         error = to_error(outcome)
         if not self.fail_on_failure and outcome.category == "task" and outcome.retry:
-            message = redact(outcome.result if outcome.has_result else outcome.message)
             self.log.warning("%s; the Airflow task succeeds, as fail_on_failure=False says", error.summary)
-            return to_xcom(_result("Failure", message))
+            return failure_xcom(outcome)
         raise error
 
     def _log_output(self, line: str) -> None:
@@ -232,7 +241,7 @@ class WorkerOperator(BaseOperator):
 
     def settings(self, node: Node | None) -> Settings:
         """Return what the worker is."""
-        from airflow_provider_tasks.operators.workers import connection_settings
+        from airflow_provider_tasks.workers.connections import connection_settings
         from airflow_provider_tasks.workers.settings import Installation, resolve
 
         of_node = node[NODE_CONFIG] if node is not None else None
@@ -258,6 +267,11 @@ class WorkerOperator(BaseOperator):
                 find_size(name, read_sizes())
 
 
+def failure_xcom(outcome: Outcome) -> Any:
+    """Return the ``Failure`` that a failed ``outcome`` is, for an XCom."""
+    return to_xcom(_result("Failure", redact(outcome.result if outcome.has_result else outcome.message)))
+
+
 def as_declared(config: Any, folder: str = "") -> Any:
     """Return ``config`` as plain data, checked as far as it is known; a file's path starts at ``folder``."""
     if config is None or (is_put_off(config) and not isinstance(config, Mapping)):
@@ -271,11 +285,6 @@ def check_declared(config: Any) -> None:
     """Refuse wrong settings before there is an operator; a file is read when there is one, whose DAG says where."""
     if not isinstance(config, (str, os.PathLike)):
         as_declared(config)
-
-
-def as_node(node: Any) -> Node | None:
-    """Return ``node``, which may be given as JSON."""
-    return node if node is None or isinstance(node, Node) else Node.from_json(node)
 
 
 def _as_text(setting: Any) -> str:

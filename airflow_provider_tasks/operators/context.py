@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_tasks.model.node import Node
-    from airflow_provider_tasks.workers.config import WorkerConfig
 
 ALWAYS = (
     "data_interval_end",
@@ -101,38 +99,6 @@ def worker_context(context: Context, node: Node | None) -> dict[str, Any]:
 def context_variables() -> dict[str, str]:
     """Return the ``AIRFLOW_CTX_*`` environment variables, which Airflow sets for a task."""
     return {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CTX_")}
-
-
-def handed_over(config: WorkerConfig) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the connections and variables that ``config`` hands over, for the context and as environment.
-
-    The environment variables are Airflow's own (``AIRFLOW_CONN_ID``, ``AIRFLOW_VAR_KEY``), so that code which
-    uses Airflow's hooks in an image that has Airflow finds them:
-    https://airflow.apache.org/docs/apache-airflow/stable/howto/connection.html#storing-connections-in-environment-variables
-    """
-    connections: dict[str, dict[str, Any]] = {}
-    variables: dict[str, Any] = {}
-    environment: dict[str, str] = {}
-    for conn_id in config.connections or ():
-        connections[conn_id] = _connection(conn_id)
-        environment[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(
-            {key: value for key, value in connections[conn_id].items() if value not in (None, {}, "")}
-        )
-    if config.variables:
-        from airflow.sdk import Variable
-
-        for key in config.variables:
-            variables[key] = Variable.get(key)
-            environment[f"AIRFLOW_VAR_{key.upper()}"] = str(variables[key])
-    return {"connections": connections, "variables": variables}, environment
-
-
-def _connection(conn_id: str) -> dict[str, Any]:
-    from airflow.sdk import Connection
-
-    found = Connection.get(conn_id)
-    names = ("conn_type", "host", "schema", "login", "password", "port")
-    return {**{name: getattr(found, name) for name in names}, "extra": found.extra_dejson}
 
 
 def wanted_by(function_parameters: Mapping[str, Any], given: Callable[[str], bool]) -> list[str]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider_tasks.operators.context import handed_over
-from airflow_provider_tasks.operators.outcomes import outcome_of, outcome_xcom, timeline_line
+from airflow_provider_tasks.operators.outcomes import outcome_xcom
 from airflow_provider_tasks.workers.config import WorkerConfig
+from airflow_provider_tasks.workers.connections import handed_over
 from airflow_provider_tasks.workers.failures import BY_CATEGORY, PayloadError, WorkerError
+from airflow_provider_tasks.workers.outcomes import outcome_of, timeline_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ def _fetched(event: Mapping[str, Any]) -> Finish:
     """Fetch an outcome that is too long for an event, and remove the pod."""
     import asyncio
 
-    from airflow_provider_tasks.operators.workers import connected_cluster
+    from airflow_provider_tasks.workers.connections import connected_cluster
     from airflow_provider_tasks.workers.kubernetes.api import Api
     from airflow_provider_tasks.workers.kubernetes.fetch import fetch_outcome
     from airflow_provider_tasks.workers.kubernetes.follow import Finish

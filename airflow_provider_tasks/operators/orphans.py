@@ -43,7 +43,7 @@ def remove_orphans(
             return remove_orphans(dry_run=False)
 
     """
-    from airflow_provider_tasks.operators.workers import connected_cluster, connection_settings
+    from airflow_provider_tasks.workers.connections import connected_cluster, connection_settings
     from airflow_provider_tasks.workers.kubernetes.orphans import clean_up
     from airflow_provider_tasks.workers.settings import Installation, resolve
 

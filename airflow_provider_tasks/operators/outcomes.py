@@ -1,4 +1,4 @@
-"""From a worker's outcome to what Airflow keeps of it: a log, an XCom, an exception."""
+"""From a worker's outcome to what Airflow keeps of it: an XCom, an exception."""
 
 from __future__ import annotations
 
@@ -6,58 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_tasks.workers.diagnosis import diagnose
-from airflow_provider_tasks.workers.failures import BY_CATEGORY, TaskRaisedError, WorkerError
-from airflow_provider_tasks.workers.settings import read_sizes
+from airflow_provider_tasks.workers.failures import TaskRaisedError, WorkerError
+from airflow_provider_tasks.workers.outcomes import error_of, short
 
 if TYPE_CHECKING:
-    from airflow_provider_tasks.runtime.outcome import ExceptionInfo, Outcome
+    from airflow_provider_tasks.runtime.outcome import Outcome
 
 
 class TaskFailedForGoodError(TaskRaisedError, AirflowFailException):
     """The task raised ``FailTask``: Airflow does not try it again."""
 
 
-_RELATIONS = {
-    "cause": "The above exception was the direct cause of the following exception:",
-    "context": "During handling of the above exception, another exception occurred:",
-}
-
-
-def traceback_lines(exceptions: tuple[ExceptionInfo, ...]) -> list[str]:
-    """Return the remote traceback as Python prints one."""
-    lines: list[str] = []
-    for error in exceptions:
-        if error.frames:
-            lines.append("Traceback in the worker (most recent call last):")
-        for frame in error.frames:
-            lines.append(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
-            if frame.source:
-                lines.append(f"    {frame.source}")
-        lines.append(f"{error.type}: {error.message}" if error.message else error.type)
-        lines.extend(error.notes)
-        if error.relation in _RELATIONS:
-            lines.extend(["", _RELATIONS[error.relation], ""])
-    return lines
-
-
 def to_error(outcome: Outcome) -> WorkerError:
     """Return the exception that a failed ``outcome`` is for Airflow."""
-    diagnosis = diagnose(outcome, sizes=read_sizes())
-    cls = BY_CATEGORY[diagnosis.category]
-    if cls is TaskRaisedError and not diagnosis.retry:
-        cls = TaskFailedForGoodError
-    if cls is TaskRaisedError and outcome.has_result and not outcome.exceptions:
-        summary = f"{diagnosis.summary}: {_short(outcome.result)}"
-        return cls(summary, "It returned Failure(…) instead of raising.", outcome=outcome)
-    return cls(diagnosis.summary, diagnosis.advice, retry=diagnosis.retry, outcome=outcome)
-
-
-def outcome_of(error: WorkerError) -> Outcome:
-    """Return the outcome of a task whose worker could report none."""
-    from airflow_provider_tasks.runtime.outcome import Outcome
-
-    return error.outcome or Outcome("failure", error.category, error.summary, error.retry)
+    error = error_of(outcome)
+    if type(error) is TaskRaisedError and not error.retry:
+        return TaskFailedForGoodError(error.summary, error.advice, retry=False, outcome=outcome)
+    return error
 
 
 def outcome_xcom(outcome: Outcome, **about: Any) -> dict[str, Any]:
@@ -66,25 +31,10 @@ def outcome_xcom(outcome: Outcome, **about: Any) -> dict[str, Any]:
         **about,
         "status": outcome.status,
         "category": outcome.category,
-        "message": _short(outcome.message, 2000),
+        "message": short(outcome.message, 2000),
         "timeline": {phase: round(seconds, 3) for phase, seconds in outcome.timeline.items()},
         "peak_memory": outcome.peak_memory,
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
         "python": outcome.python,
     }
-
-
-def timeline_line(outcome: Outcome) -> str:
-    """Return where the time went, for the log.
-
-    >>> from airflow_provider_tasks.runtime.outcome import Outcome
-    >>> timeline_line(Outcome("success", timeline={"started": 0.06, "run": 2.14}))
-    'started 0.1 s, run 2.1 s'
-    """
-    return ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in outcome.timeline.items())
-
-
-def _short(value: Any, length: int = 500) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= length else text[:length] + "…"

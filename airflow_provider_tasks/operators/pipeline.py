@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
 from airflow_provider_tasks.model.deployment import Deployment
 from airflow_provider_tasks.model.graph import ExecutionGraph
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, is_put_off
+from airflow_provider_tasks.model.node import as_node
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.partial import CheckedPartial, Reference, referred
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
-from airflow_provider_tasks.workers.config import WorkerConfig
+from airflow_provider_tasks.workers.digest import Digest
 from airflow_provider_tasks.workers.failures import TaskRaisedError
+from airflow_provider_tasks.workers.pipelines import config_of_environment, pack_deployment, plain_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.model.node import Node
     from airflow_provider_tasks.model.results import Result
     from airflow_provider_tasks.runtime.outcome import Outcome
+    from airflow_provider_tasks.workers.config import WorkerConfig
 
 
 class PipelineOperator(WorkerOperator):
@@ -50,39 +56,27 @@ class PipelineOperator(WorkerOperator):
 
     may_end_in_triggerer: ClassVar[bool] = False
 
-    def __init__(self, *, pipeline: ExecutionGraph, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: ExecutionGraph | Reference, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(pipeline, ExecutionGraph):
-            raise TypeError(
-                f"PipelineOperator(pipeline={pipeline!r}): that is a {type(pipeline).__name__}, "
-                "expected a Pipeline or an ExecutionGraph; a single task is for TaskOperator"
-            )
-        pipeline.check()
-        self.pipeline = pipeline
-        self._deployment = None if is_put_off(self.node) else Deployment(as_node(self.node), pipeline)
-        shown = self._deployment
-        tasks = shown.tasks_by_name() if shown else {}
-        parts = [shown.plan.to_json(), shown.environment_definition.to_json(), *tasks.values()] if shown else []
-        self.describe(type(pipeline).__name__, *parts)
+        self.pipeline: ExecutionGraph = check_pipeline(referred(pipeline))
+        self._deployment = None if is_put_off(self.node) else Deployment(as_node(self.node), self.pipeline)
+        self.describe(type(self.pipeline).__name__, *what_runs(self._deployment or self.pipeline))
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> PipelinePartial:
+        """Prepare the operator for ``expand``; see Airflow's ``partial``."""
+        check_declared(kwargs.get("worker_config"))
+        return PipelinePartial.of(super().partial, kwargs)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the pipeline for the node."""
-        from airflow_provider_tasks.runtime.pipeline import run_plan
-        from airflow_provider_tasks.workers.payload import pack
-
         deployment = self._deployment_on(node)
-        tasks = deployment.tasks_by_name()
-        bundle = Bundle.around(*{type(task) for task in tasks.values()}, file=self.dag.fileloc)
-        options = {"pickle_results": self.pickle_results}
-        packed = pack(run_plan, (deployment.plan.to_json(), tasks, deployment.aliases), options, bundle)
+        packed = pack_deployment(deployment, file=self.dag.fileloc, pickle_results=self.pickle_results)
         return Work(packed, deployment.plan.summary(), deployment.environment_definition.commands)
 
     def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
         """Return what the pipeline's environment definition says of the worker."""
-        definition = self._deployment_on(node).environment_definition
-        return WorkerConfig(
-            worker_image=getattr(definition, "image", None), env_variables=definition.env_variables or None
-        )
+        return config_of_environment(self._deployment_on(node).environment_definition)
 
     def conclude(self, context: Context, outcome: Outcome) -> Outcome:
         """Make the XCom of the results; a task that failed is a failure, after which the XCom is there too."""
@@ -93,25 +87,72 @@ class PipelineOperator(WorkerOperator):
             for number, result in enumerate(results, 1):
                 again = f" (run {number})" if len(results) > 1 else ""
                 self.log.info("%s%s: %s in %.1f s", name, again, result["result_type"], result["seconds"])
-        results = {name: [_without_seconds(one) for one in found] for name, found in came["results"].items()}
+        results = plain_results(came)
         if came["success"]:
             return replace(outcome, result=results)
+        results = redact(results)
         if self.do_xcom_push and self.fail_on_failure:
             context["ti"].xcom_push("return_value", to_xcom(results))
-        message = _what_failed(came)
-        return replace(outcome, status="failure", category="task", message=message, result=results, exit_code=None)
+        failed = {"status": "failure", "category": "task", "message": _what_failed(came), "retry": came["retry"]}
+        return replace(outcome, result=results, exit_code=None, **failed)
 
     def finish(self, outcome: Outcome) -> Any:
         """Return the results, or raise what is for Airflow."""
+        from airflow_provider_tasks.operators.outcomes import TaskFailedForGoodError
+
         if outcome.is_success or outcome.category != "task" or not self.fail_on_failure or outcome.exceptions:
             return super().finish(outcome)
         advice = "Each line of the log names its task; the XCom return_value holds the results."
-        raise TaskRaisedError(outcome.message, advice, outcome=outcome)
+        error = TaskRaisedError if outcome.retry else TaskFailedForGoodError
+        raise error(outcome.message, advice, retry=outcome.retry, outcome=outcome)
 
     def _deployment_on(self, node: Node | None) -> Deployment:
         if self._deployment is None:
             self._deployment = Deployment(node, self.pipeline)
         return self._deployment
+
+
+class PipelinePartial(CheckedPartial):
+    """What ``PipelineOperator.partial`` returns."""
+
+    what = "pipeline"
+    names = ("pipeline", "node")
+
+    @classmethod
+    def refer(cls, what: Any) -> Reference:
+        """Return what stands for a pipeline."""
+        pipeline = check_pipeline(what)
+        kinds = {type(task) for task in pipeline.tasks_by_name().values()}
+        return Reference(what, Digest(what_runs(pipeline), Bundle.around(*kinds), type(what).__name__))
+
+    @classmethod
+    def check(cls, **found: Any) -> None:
+        """Resolve the dispatchers of one instance, if its node is known."""
+        if isinstance(found["pipeline"], Reference) and not is_put_off(found["node"]):
+            Deployment(as_node(found["node"]), found["pipeline"].what)
+
+
+def check_pipeline(pipeline: Any) -> ExecutionGraph:
+    """Return a pipeline that can run.
+
+    Raises:
+        TypeError: it is none.
+        GraphError: the graph breaks a rule.
+
+    """
+    if not isinstance(pipeline, ExecutionGraph):
+        raise TypeError(
+            f"PipelineOperator(pipeline={pipeline!r}): that is a {type(pipeline).__name__}, "
+            "expected a Pipeline or an ExecutionGraph; a single task is for TaskOperator"
+        )
+    pipeline.check()
+    return pipeline
+
+
+def what_runs(pipeline: Deployment | ExecutionGraph) -> list[Any]:
+    """Return the parts of a digest: the graph, the environment, the tasks."""
+    plan = pipeline.plan if isinstance(pipeline, Deployment) else pipeline.plan()
+    return [plan.to_json(), pipeline.environment_definition.to_json(), *pipeline.tasks_by_name().values()]
 
 
 def pipeline_results(xcom: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Result[Any, Any]]]:
@@ -123,10 +164,6 @@ def pipeline_results(xcom: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[st
     from airflow_provider_tasks.model.results import result_from_json
 
     return {name: [result_from_json(result) for result in results] for name, results in xcom.items()}
-
-
-def _without_seconds(result: Mapping[str, Any]) -> dict[str, Any]:
-    return {"result_type": result["result_type"], "result": result["result"]}
 
 
 def _what_failed(came: Mapping[str, Any]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TaskKey(NamedTuple):
@@ -28,15 +31,26 @@ def state_of(key: TaskKey) -> str | None:
         Exception: Airflow does not answer, or this is no process that may ask it.
 
     """
+    return _states(key.dag_id, key.run_id, [key.task_id], key.map_index).get(key.task_id)
+
+
+def states_of(ti: Any, task_ids: Sequence[str]) -> dict[str, str]:
+    """Return the states of other tasks of the run, and of the map index, that the task instance ``ti`` belongs to."""
+    if not task_ids:
+        return {}
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return _states(ti.dag_id, ti.run_id, list(task_ids), map_index)
+
+
+def _states(dag_id: str, run_id: str, task_ids: list[str], map_index: int) -> dict[str, str]:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     found = RuntimeTaskInstance.get_task_states(
-        dag_id=key.dag_id,
+        dag_id=dag_id,
         # Without it Airflow gives all instances of a mapped task, and it has no word for one that is not mapped.
-        map_index=None if key.map_index < 0 else key.map_index,
-        task_ids=[key.task_id],
-        run_ids=[key.run_id],
-    )
-    states = found.get(key.run_id, {})
-    name = key.task_id if key.map_index < 0 else f"{key.task_id}_{key.map_index}"
-    return str(states[name] or "none") if name in states else None
+        map_index=None if map_index < 0 else map_index,
+        task_ids=task_ids,
+        run_ids=[run_id],
+    ).get(run_id, {})
+    names = {task_id: task_id if map_index < 0 else f"{task_id}_{map_index}" for task_id in task_ids}
+    return {task_id: str(found[name] or "none") for task_id, name in names.items() if name in found}

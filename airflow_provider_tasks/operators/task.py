@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
-
 from airflow_provider_tasks.model.dispatch import resolve_task
+from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, as_node, check_declared, is_put_off
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.partial import CheckedPartial, Reference, referred
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
@@ -22,48 +21,24 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.model.node import Node
 
 
-class TaskReference:
-    """A task in the arguments of a mapped operator; its text is what Airflow writes into the DAG."""
+class TaskPartial(CheckedPartial):
+    """What ``TaskOperator.partial`` returns."""
 
-    def __init__(self, task: Any) -> None:
-        self.task = task
-        kind = task if isinstance(task, type) else type(task)
-        self._digest = Digest([task], Bundle.around(kind), kind.__name__)
+    what = "task"
+    names = ("task", "task_kwargs", "node")
 
-    def __str__(self) -> str:
-        return str(self._digest)
+    @classmethod
+    def refer(cls, what: Any) -> Reference:
+        """Return what stands for a task."""
+        check_is_task(what)
+        kind = what if isinstance(what, type) else type(what)
+        return Reference(what, Digest([what], Bundle.around(kind), kind.__name__))
 
-
-class TaskPartial(OperatorPartial):
-    """What ``TaskOperator.partial`` returns: as Airflow's, with what is known checked where the DAG is parsed."""
-
-    def expand(self, **mapped_kwargs: Any) -> MappedOperator:
-        """Make an Airflow task for each value; see Airflow's ``expand``."""
-        self._expand_called = True  # also where what follows raises: nothing was forgotten then
-        if isinstance(mapped_kwargs.get("task"), (list, tuple)):
-            mapped_kwargs["task"] = [TaskReference(task) for task in mapped_kwargs["task"]]
-        names = ("task", "task_kwargs", "node")
-        mapped = {name: mapped_kwargs[name] for name in names if name in mapped_kwargs}
-        if all(isinstance(found, (list, tuple)) for found in mapped.values()):
-            for found in itertools.product(*mapped.values()):
-                _check(**{name: self.kwargs.get(name) for name in names} | dict(zip(mapped, found, strict=True)))
-        return super().expand(**mapped_kwargs)
-
-    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
-        """Make an Airflow task for each mapping of arguments; see Airflow's ``expand_kwargs``."""
-        self._expand_called = True
-        names = ("task", "task_kwargs", "node")
-        if isinstance(kwargs, (list, tuple)):
-            kwargs = [{**item, "task": TaskReference(item["task"])} if "task" in item else item for item in kwargs]
-            for item in kwargs:
-                _check(**{name: item.get(name, self.kwargs.get(name)) for name in names})
-        return super().expand_kwargs(kwargs, strict=strict)
-
-
-def _check(task: Any, task_kwargs: Any, node: Any) -> None:
-    """Check one expansion as far as it is known."""
-    if isinstance(task, TaskReference) and not is_put_off(node):
-        resolve(task.task, (), task_kwargs or {}, as_node(node))
+    @classmethod
+    def check(cls, **found: Any) -> None:
+        """Resolve the task of one instance, if its node is known."""
+        if isinstance(found["task"], Reference) and not is_put_off(found["node"]):
+            resolve(found["task"].what, (), found["task_kwargs"] or {}, as_node(found["node"]))
 
 
 class TaskOperator(WorkerOperator):
@@ -94,12 +69,12 @@ class TaskOperator(WorkerOperator):
     def __init__(
         self,
         *,
-        task: Task | TaskDispatcher | type[Task] | type[TaskDispatcher] | TaskReference,
+        task: Task | TaskDispatcher | type[Task] | type[TaskDispatcher] | Reference,
         task_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.task = task.task if isinstance(task, TaskReference) else task
+        self.task = referred(task)
         self.task_kwargs: Mapping[str, Any] = {} if task_kwargs is None else task_kwargs
         self._check()
         self._resolved = resolve(self.task, (), self.task_kwargs, self.node)
@@ -108,13 +83,8 @@ class TaskOperator(WorkerOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> TaskPartial:
         """Prepare the operator for ``expand``; see Airflow's ``partial``."""
-        if "task" in kwargs:
-            check_is_task(kwargs["task"])
-            kwargs["task"] = TaskReference(kwargs["task"])
         check_declared(kwargs.get("worker_config"))
-        made = super().partial(**kwargs)
-        made._expand_called = True  # it warns where it is never expanded, and this one is not going to be
-        return TaskPartial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
+        return TaskPartial.of(super().partial, kwargs)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""

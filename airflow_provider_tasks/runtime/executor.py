@@ -15,10 +15,10 @@ import os
 import pickle
 import sys
 import time
-import types
 
 from airflow_provider_tasks.runtime import files, protocol, values
 from airflow_provider_tasks.runtime.context import set_context
+from airflow_provider_tasks.runtime.returned import awaited, opened
 from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
 
 TYPE_CHECKING = False
@@ -166,17 +166,12 @@ def _missing_module(error: ModuleNotFoundError) -> _FailedError:
 
 def _call(call: Any, args: list[Any], kwargs: Mapping[str, Any]) -> Any:
     try:
-        returned = call(*args, **kwargs)
-        if isinstance(returned, types.CoroutineType):
-            import asyncio
-
-            returned = asyncio.run(returned)
+        return awaited(call(*args, **kwargs))
     except ModuleNotFoundError as error:
         # Only a package that is not there at all is the environment's fault.
         if error.name and not _is_installed(error.name.partition(".")[0]):
             raise _missing_module(error) from error
         raise
-    return returned
 
 
 def _is_installed(package: str) -> bool:
@@ -189,15 +184,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _encode(returned: Any, request: Request) -> tuple[str, bytes]:
-    status = "success"
-    results = sys.modules.get("returns.result")
-    if results is not None and isinstance(returned, results.Result):
-        if isinstance(returned, results.Success):
-            returned = returned.unwrap()
-        else:
-            status, returned = "failure", returned.failure()
-            if isinstance(returned, BaseException):
-                returned = _report().message_of(returned)
+    success, returned = opened(returned)
     pickle_results = request.get("pickle_results", False)
     if pickle_results:
         _pickle_by_value(request.get("modules", ()))
@@ -211,7 +198,7 @@ def _encode(returned: Any, request: Request) -> tuple[str, bytes]:
             f"the result takes {len(encoded):,} bytes as JSON, expected at most {protocol.RESULT_LIMIT:,}",
             size=str(len(encoded)),
         )
-    return status, encoded
+    return "success" if success else "failure", encoded
 
 
 def _pickle_by_value(modules: Iterable[str]) -> None:

@@ -17,9 +17,14 @@ class Environment(TypedDict, total=False):
 
 
 class Limits(TypedDict, total=False):
-    """What the task may use: ``memory`` in bytes, ``time`` in seconds; None is no limit."""
+    """What the task may use: ``memory`` in bytes, ``time`` in seconds; None is no limit.
+
+    ``memory_ends`` says what goes when there is too much: ``all``, as it is without, or ``largest``, the largest
+    process that the task has started.
+    """
 
     memory: int | None
+    memory_ends: str
     time: float | None
 
 

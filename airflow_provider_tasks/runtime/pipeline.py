@@ -14,10 +14,12 @@ import signal
 import sys
 import time
 import traceback
-import types
 
 from airflow_provider_tasks.runtime import values
 from airflow_provider_tasks.runtime.processes import signal_name
+from airflow_provider_tasks.runtime.report import message_of
+from airflow_provider_tasks.runtime.returned import awaited, opened
+from airflow_provider_tasks.runtime.signals import FailTask
 from airflow_provider_tasks.runtime.walk import GraphWalk
 
 TYPE_CHECKING = False
@@ -53,13 +55,15 @@ class Pipeline:
         self._selector = selectors.DefaultSelector()
         self._running: dict[str, _Process] = {}
         self._told: dict[str, list[dict[str, Any]]] = {}
+        self._may_retry = True
 
     def run(self) -> dict[str, Any]:
         """Run all there is to run.
 
         Returns:
-            ``results`` ({task: [{"result_type", "result", "seconds"}, …]}), ``success``, and what kept it from going
-            on: ``stopped_by`` (a task, or None) and ``stuck`` ({task: those it waits for}).
+            ``results`` ({task: [{"result_type", "result", "seconds"}, …]}), ``success``, what kept it from going
+            on: ``stopped_by`` (a task, or None) and ``stuck`` ({task: those it waits for}), and ``retry``: False
+            where a task raised ``FailTask``.
 
         """
         try:
@@ -79,6 +83,7 @@ class Pipeline:
             "success": self._walk.is_successful,
             "stopped_by": self._walk.stopped_by,
             "stuck": self._walk.stuck(),
+            "retry": self._may_retry,
         }
 
     def _start(self, name: str) -> None:
@@ -88,7 +93,7 @@ class Pipeline:
         for alias, known in self._aliases.items():
             if known in previous:
                 previous[alias] = previous[known]
-        task.previous_steps = previous
+        object.__setattr__(task, "previous_steps", previous)  # past a frozen dataclass
         process = _Process(name, task)
         self._running[name] = process
         self._selector.register(process.output, selectors.EVENT_READ, process)
@@ -122,6 +127,7 @@ class Pipeline:
             self._selector.unregister(process.report)
             os.close(process.report)
         success, value = process.result()
+        self._may_retry = self._may_retry and process.may_retry
         told: dict[str, Any] = {"result_type": "Success" if success else "Failure", "result": value}
         try:
             told["result"] = values.decode(values.encode(value))
@@ -165,9 +171,10 @@ class _Process:
     def __init__(self, name: str, task: Any) -> None:
         self.name = name
         self.why = ""
+        self.may_retry = True
         self.report_is_closed = False
         self._line = b""
-        self._reported = b""
+        self._reported = bytearray()
         self._status: int | None = None
         self._begun = time.monotonic()
         self.seconds = 0.0
@@ -180,6 +187,8 @@ class _Process:
         self._pid = os.fork()
         if self._pid == 0:
             _be_task(task, output, report)
+        with contextlib.suppress(OSError):  # it does so too, and one of both comes first
+            os.setpgid(self._pid, self._pid)
         os.close(output)
         os.close(report)
 
@@ -227,13 +236,15 @@ class _Process:
             return False, self.why
         if self._reported:
             try:
-                success, value = pickle.loads(self._reported)  # noqa: S301 - it never leaves the worker
-            except Exception as error:
-                return False, f"its result can't be read: {type(error).__name__}: {error}"
+                success, value, self.may_retry = pickle.loads(self._reported)  # noqa: S301 - it never leaves the worker
+            except BaseException as error:  # opening it runs code of the user's
+                return False, f"its result can't be read: {type(error).__name__}: {message_of(error)}"
             return success, value
         status = self._status or 0
         if os.WIFSIGNALED(status):
-            return False, f"its process was ended by {signal_name(os.WTERMSIG(status))}"
+            number = os.WTERMSIG(status)
+            hint = ", as happens where a worker's memory is used up" if number == signal.SIGKILL else ""
+            return False, f"its process was ended by {signal_name(number)}{hint}"
         return False, f"its process ended with exit code {os.WEXITSTATUS(status)} before run() returned"
 
     def _print(self, data: bytes) -> None:
@@ -250,48 +261,46 @@ class _Process:
 def _be_task(task: Any, output: int, report: int) -> None:
     """Run a task in a process that was just forked, and end it."""
     code = 1
+    process = os.getpid()
     try:
-        os.setpgid(0, 0)
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
         content = _dump(*_outcome_of(task))
         sys.stdout.flush()
         sys.stderr.flush()
-        with open(report, "wb") as file:
-            file.write(content)
+        if os.getpid() == process:  # a child that the user's code forked comes here as well
+            with open(report, "wb") as file:
+                file.write(content)
         code = 0
     finally:
         os._exit(code)
 
 
-def _outcome_of(task: Any) -> tuple[bool, Any]:
+def _outcome_of(task: Any) -> tuple[bool, Any, bool]:
+    """Run a task; return whether it succeeded, its value or message, and whether another try may help."""
     try:
-        returned = task.run()
-        if isinstance(returned, types.CoroutineType):
-            import asyncio
-
-            returned = asyncio.run(returned)
+        return (*opened(awaited(task.run())), True)
     except BaseException as error:
-        traceback.print_exc()
-        return False, str(error) or type(error).__name__
-    results = sys.modules.get("returns.result")
-    if results is not None and isinstance(returned, results.Result):
-        if isinstance(returned, results.Success):
-            return True, returned.unwrap()
-        failure = returned.failure()
-        return False, str(failure) if isinstance(failure, BaseException) else failure
-    return True, returned
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next  # from the user's code on
+        traceback.print_exception(type(error), error, error.__traceback__)
+        message = message_of(error)
+        if isinstance(error, SystemExit) or not message:
+            message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        return False, message, not isinstance(error, FailTask)
 
 
-def _dump(success: bool, value: Any) -> bytes:
+def _dump(success: bool, value: Any, may_retry: bool) -> bytes:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps((success, value)))
+        return bytes(cloudpickle.dumps((success, value, may_retry)))
     except Exception as error:
         message = f"its result can't be handed on: a {type(value).__name__} can't be pickled ({error})"
-        return pickle.dumps((False, message))
+        return pickle.dumps((False, message, may_retry))
 
 
 def _as_result(success: bool, value: Any) -> Any:

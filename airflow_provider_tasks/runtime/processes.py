@@ -106,6 +106,15 @@ def memory(limit: int | None = None) -> int:
     return total if limit is not None and total <= limit else sum(map(_share_of_memory, pids))
 
 
+def kill_largest(but: int) -> bool:
+    """End the process below this one that holds most memory, except ``but``; whether there was one."""
+    sizes = {pid: _share_of_memory(pid) for pid in descendants() if pid != but}
+    if not sizes:
+        return False
+    _send(max(sizes, key=lambda pid: sizes[pid]), signal.SIGKILL)
+    return True
+
+
 def _private_memory(pid: int) -> int:
     with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
         fields = file.read().split()

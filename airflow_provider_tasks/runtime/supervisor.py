@@ -26,6 +26,9 @@ GRACE = 2.0
 _SAMPLE = 0.05
 """Seconds between two looks at a task's memory."""
 
+_TO_GIVE_BACK = 0.2
+"""Seconds in which the memory of a process that was ended is free again."""
+
 _HEAD_LIMIT = 8 * 2**20
 """Bytes of a report without its result."""
 
@@ -55,6 +58,7 @@ class Supervisor:
         self._terminated = False
         self._deadline: float | None = None
         self._memory: int | None = None
+        self._spared: int | None = None
         self._next_look = 0.0
         self._peak = 0
         self._tee: Tee | None = None
@@ -149,6 +153,7 @@ class Supervisor:
         seconds = limits.get("time")
         self._deadline = time.monotonic() + seconds if seconds else None
         self._memory = limits.get("memory")
+        self._spared = None
         self._next_look = 0.0
         wanted = request.get("environment", {})
         env = {**os.environ, **wanted.get("variables", {})}
@@ -168,7 +173,9 @@ class Supervisor:
             env["PATH"] = os.path.dirname(python) + os.pathsep + env.get("PATH", os.defpath)
             env["VIRTUAL_ENV"] = os.path.dirname(os.path.dirname(python))
 
-        ended = self._watch(processes.spawn([python, self._entry, "execute", request_file, folder], env, task_folder))
+        process = processes.spawn([python, self._entry, "execute", request_file, folder], env, task_folder)
+        self._spared = process if limits.get("memory_ends") == "largest" else None
+        ended = self._watch(process)
         head["exit_code"], head["signal"] = ended.exit_code, ended.signal
         self._peak = max(self._peak, ended.memory)
         report = _read_report(folder)
@@ -261,8 +268,12 @@ class Supervisor:
         # A look at a large family takes a while, and must not become all that this process does.
         self._next_look = now + max(_SAMPLE, 10 * (now - begun))
         self._peak = max(self._peak, held)
-        if held > limit:
+        if held <= limit:
+            return
+        # As the kernel does in a pod: what holds most goes, and the process that started it tells of that.
+        if self._spared is None or not processes.kill_largest(but=self._spared):
             raise StoppedError("memory")
+        self._next_look = now + _TO_GIVE_BACK
 
     def _on_terminate(self, *_: object) -> None:
         self._terminated = True

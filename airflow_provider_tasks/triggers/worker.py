@@ -126,8 +126,8 @@ class WorkerTrigger(BaseTrigger):
 
     def _mask(self) -> None:
         """Have this process mask what is secret in what the worker was given: asking Airflow for it does."""
-        from airflow_provider_tasks.operators.context import handed_over
         from airflow_provider_tasks.workers.config import WorkerConfig
+        from airflow_provider_tasks.workers.connections import handed_over
 
         handed_over(WorkerConfig.from_dict(self.handed_over))
 
@@ -201,9 +201,10 @@ class WorkerTrigger(BaseTrigger):
 
     async def _event(self, finish: Finish, follower: Follower) -> TriggerEvent:
         """Return what Airflow is told of ``finish``."""
-        from airflow_provider_tasks.operators.outcomes import outcome_xcom, timeline_line
+        from airflow_provider_tasks.operators.outcomes import outcome_xcom
         from airflow_provider_tasks.operators.xcom import to_xcom
         from airflow_provider_tasks.workers.kubernetes.result import outcome_of_finish
+        from airflow_provider_tasks.workers.outcomes import timeline_line
         from airflow_provider_tasks.workers.settings import read_sizes
 
         timeline, elapsed = follower.timeline, time.time() - self.submitted
@@ -254,7 +255,7 @@ class WorkerTrigger(BaseTrigger):
     async def _cluster(self) -> Cluster:
         from airflow.sdk import Connection
 
-        from airflow_provider_tasks.operators.workers import cluster_of
+        from airflow_provider_tasks.workers.connections import cluster_of
 
         if self._found is None:
             conn_id = self.kubernetes_conn_id

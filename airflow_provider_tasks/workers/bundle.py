@@ -19,6 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tasks.model.foreign import NETUNICORN
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
@@ -34,15 +36,15 @@ class Bundle:
     Args:
         roots: folders whose modules these are: the DAG bundle's.
         modules: names of single modules: the DAG file's.
-        by_user: names that the user registered with ``cloudpickle.register_pickle_by_value``.
+        by_value: names of packages of which all goes by value wherever they are installed.
 
     """
 
-    def __init__(self, roots: Iterable[Path], modules: Iterable[str], by_user: frozenset[str] = frozenset()) -> None:
+    def __init__(self, roots: Iterable[Path], modules: Iterable[str], by_value: frozenset[str] = frozenset()) -> None:
         found = [Path(root).absolute() for root in roots]
         self._roots = tuple(sorted({f"{path}/" for root in found for path in (root, root.resolve())}))
         self._names = {name for name in modules if name in sys.modules}
-        self._by_user = by_user
+        self._always = by_value
 
     @classmethod
     def around(cls, *objects: Any, file: str | None = None) -> Bundle:
@@ -51,20 +53,20 @@ class Bundle:
         Its roots are the folders on ``sys.path`` that hold them, as Airflow puts a bundle's there.
         """
         names = frozenset(getattr(obj, "__module__", None) or "" for obj in objects)
-        return _around(names, file, tuple(sys.path), _registered())
+        return _around(names, file, tuple(sys.path), _registered() | _foreign())
 
     def holds(self, module: types.ModuleType) -> bool:
         """Whether ``module`` is one of them."""
         if module.__name__ in self._names:
             return True
-        if self._is_registered(module.__name__):
+        if self._goes_always(module.__name__):
             return True
         return module.__name__.partition(".")[0] != _PACKAGE and self._holds_file(_file(module))
 
     def sends_source_of(self, module: types.ModuleType) -> bool:
         """Whether ``module``, named as an object, goes as source."""
         name = module.__name__
-        if name in self._names or self._is_registered(name):
+        if name in self._names or self._goes_always(name):
             return False
         return self.holds(module) and self.file_of(name) is not None
 
@@ -128,8 +130,8 @@ class Bundle:
             pending.extend(imports(code, name if is_package else parent))
         return dict(sorted(found.items()))
 
-    def _is_registered(self, name: str) -> bool:
-        return any(name == user or name.startswith(f"{user}.") for user in self._by_user)
+    def _goes_always(self, name: str) -> bool:
+        return any(name == found or name.startswith(f"{found}.") for found in self._always)
 
     def _loaded(self) -> list[types.ModuleType]:
         loaded = [module for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)]
@@ -141,7 +143,7 @@ class Bundle:
 
 
 @lru_cache(maxsize=64)
-def _around(names: frozenset[str], file: str | None, path: tuple[str, ...], by_user: frozenset[str]) -> Bundle:
+def _around(names: frozenset[str], file: str | None, path: tuple[str, ...], by_value: frozenset[str]) -> Bundle:
     """Make a bundle; a DAG file with a thousand tasks asks a thousand times for the same one."""
     roots = set()
     for found in {_file(sys.modules.get(name)) for name in names} | {file}:
@@ -155,7 +157,7 @@ def _around(names: frozenset[str], file: str | None, path: tuple[str, ...], by_u
     python = {*sys.stdlib_module_names, _PACKAGE} - {"__main__"}
     modules = {name for name in names if name.partition(".")[0] not in python}
     mine = {name for name in modules if not _is_installed(_file(sys.modules.get(name)))}
-    return Bundle(map(Path, roots), mine, by_user)
+    return Bundle(map(Path, roots), mine, by_value)
 
 
 def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -193,6 +195,11 @@ def _registered() -> frozenset[str]:
     """Return what the user registered with cloudpickle; nothing where nobody has loaded it, which takes a while."""
     cloudpickle = sys.modules.get("cloudpickle")
     return frozenset(cloudpickle.list_registry_pickle_by_value()) if cloudpickle else frozenset()
+
+
+def _foreign() -> frozenset[str]:
+    """Return the packages of tasks that were written for netunicorn, where there are any: no worker has those."""
+    return frozenset({NETUNICORN} if f"{NETUNICORN}.base" in sys.modules else ())
 
 
 def _file(module: types.ModuleType | None) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SECTION = "worker_tasks"
 """The section of airflow.cfg."""
 
+NODE_CONFIG = "worker_config"
+"""The property of a node that holds settings of the workers on it."""
+
 INSTALLATION = "airflow"
 """What an installation is called unless it says otherwise."""
 

@@ -5,7 +5,8 @@ import sys
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_tasks import Task
+from airflow_provider_tasks import Pipeline, Task
+from airflow_provider_tasks.operators import PipelineOperator
 
 SIZE = 64 * 2**20
 LINES = 100_000
@@ -43,6 +44,7 @@ with DAG("tasks_to_execute") as dag:
     task.worker(task_id="worker_bare", worker_config={"python": BARE})(nothing)()
     task.worker(task_id="worker_class")(NoOperation)()
     task.worker(task_id="worker_requirement", requirements=[f"pip install {PACKAGE}"])(nothing)()
+    PipelineOperator(task_id="pipeline", pipeline=Pipeline([NoOperation() for _ in range(50)]))
     task.external_python(task_id="external", **external)(nothing)()
     task.external_python(task_id="external_airflow", python=sys.executable, expect_airflow=False)(nothing)()
     task.virtualenv(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 
 
 @pytest.fixture(scope="session")
@@ -100,5 +103,20 @@ def run(parse: Callable[..., Parsed], metadata_database: None) -> Callable[..., 
 
     def run(text: str, conf: dict[str, Any] | None = None, **options: Any) -> Run:
         return Run(parse(text).dag.test(run_conf=conf, **options))
+
+    return run
+
+
+@pytest.fixture
+def run_example(dags_folder: Path, metadata_database: None) -> Callable[..., Run]:
+    """Give a function that runs the example of a name to its end."""
+
+    def run(name: str, **options: Any) -> Run:
+        from airflow.dag_processing.dagbag import DagBag
+
+        shutil.copy(EXAMPLES / f"{name}.py", dags_folder)
+        bag = DagBag(str(dags_folder / f"{name}.py"))
+        assert not bag.import_errors
+        return Run(bag.dags[name].test(**options))
 
     return run

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from pathlib import Path
 
 import pytest
 
-from tests.airflow.conftest import Run
-
-EXAMPLES = Path(__file__).parents[2] / "dags_examples"
-
-
-@pytest.fixture
-def run_example(dags_folder, metadata_database):
-    """Run the example of a name to its end."""
-
-    def run(name: str, **options) -> Run:
-        from airflow.dag_processing.dagbag import DagBag
-
-        shutil.copy(EXAMPLES / f"{name}.py", dags_folder)
-        bag = DagBag(str(dags_folder / f"{name}.py"))
-        assert not bag.import_errors
-        return Run(bag.dags[name].test(**options))
-
-    return run
+from tests.airflow import pipeline_examples
+from tests.airflow.conftest import EXAMPLES
 
 
 def test_first_task(run_example):
@@ -92,3 +75,8 @@ def test_scripts(run_example, dags_folder):
     assert run.xcom("write") == "worker worker worker "
     assert run.xcom("count") == {"worker": 3}
     assert run.xcom("report") == {"total": 3}
+
+
+@pytest.mark.parametrize("name", pipeline_examples.EXAMPLES)
+def test_pipelines(run_example, name):
+    pipeline_examples.EXAMPLES[name](run_example(name))

@@ -213,3 +213,56 @@ def test_the_dag_is_the_same_each_time_and_another_one_when_a_task_is(parse):
         return str(parse(f"{TASKS}\n{text}").dag.get_task("all").implementation)
 
     assert shown("a") == shown("a") != shown("b")
+
+
+def test_fail_task_is_not_tried_again(run_pipeline, capfd):
+    before = """
+def give_up(task):
+    raise FailTask("the table is gone")
+"""
+    state, results, _ = run_pipeline(
+        "Pipeline([Call(give_up, 'give_up')])", "retries=3, retry_delay=0.1", before=before
+    )
+    assert (state, results) == ("failed", {"give_up": failure("the table is gone")})
+    assert capfd.readouterr().out.count("[give_up] Traceback") == 1
+
+
+def test_mapped_over_nodes_what_is_known_is_checked_and_digested(parse):
+    import json
+
+    def parsed(word, node="Node('a')"):
+        found = parse(f"""{TASKS}
+class Pick(TaskDispatcher):
+    def dispatch(self, node):
+        if node.name == "b":
+            raise LookupError("none for b")
+        return Say({word!r})
+with DAG("mapped"):
+    PipelineOperator.partial(task_id="all", pipeline=Pipeline([Pick()])).expand(node=[{node}])
+""")
+        if found.error:
+            return found.error
+        from airflow.serialization.serialized_objects import DagSerialization
+
+        return json.dumps(DagSerialization.to_dict(found.dag)["dag"]["tasks"])
+
+    assert "0x" not in parsed("one")
+    assert parsed("one") == parsed("one") != parsed("two")
+    assert "none for b" in parsed("one", "Node('b')")
+    mapped = "PipelineOperator.partial(task_id='all', pipeline=Pipeline()).expand(node=[Node('a')])"
+    wrong = f"{TASKS}\nwith DAG('wrong'):\n    {mapped}\n"
+    assert "there is no task" in parse(wrong).error
+
+
+def test_a_pipeline_whose_node_is_put_off_has_a_digest_of_its_code(parse):
+    def implementation(word):
+        return str(
+            parse(f"""{TASKS}
+with DAG("later"):
+    PipelineOperator(task_id="all", pipeline=Pipeline([Say({word!r})]), node="{{{{ params.node }}}}")
+""")
+            .dag.get_task("all")
+            .implementation
+        )
+
+    assert implementation("one") == implementation("one") != implementation("two")

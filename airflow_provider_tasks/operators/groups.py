@@ -1,0 +1,424 @@
+"""``pipeline_group`` and ``experiment_group``: each task of a pipeline as an Airflow task with a worker of its own."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+import types
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_provider_tasks.model.content import unique_names
+from airflow_provider_tasks.model.deployment import Deployment
+from airflow_provider_tasks.model.experiment import Experiment
+from airflow_provider_tasks.model.foreign import is_base
+from airflow_provider_tasks.model.node import Architecture, as_node
+from airflow_provider_tasks.model.results import result_from_json
+from airflow_provider_tasks.model.steps import joins_of, steps_of
+from airflow_provider_tasks.model.task import Task
+from airflow_provider_tasks.operators.base import Work, failure_xcom, is_put_off
+from airflow_provider_tasks.operators.states import states_of
+from airflow_provider_tasks.operators.task import TaskOperator
+from airflow_provider_tasks.operators.xcom import to_xcom
+from airflow_provider_tasks.workers.bundle import nested_codes
+from airflow_provider_tasks.workers.failures import ConfigurationError, TaskRaisedError
+from airflow_provider_tasks.workers.pipelines import config_of_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_tasks.model.graph import ExecutionGraph
+    from airflow_provider_tasks.model.node import Node
+    from airflow_provider_tasks.model.steps import Step
+    from airflow_provider_tasks.runtime.outcome import Outcome
+    from airflow_provider_tasks.workers.config import WorkerConfig
+
+COLLECT = "collect"
+"""The task that ``collect=True`` adds."""
+
+RESULT = "result"
+"""The XCom in which a failed task of a group leaves its ``Failure``."""
+
+_LONGEST_ID = 60  # an id has the ids of all its groups before it, and Airflow allows 250 characters
+_LONGEST_TOOLTIP = 500
+
+_FROM_PIPELINE = "It comes from the pipeline and its tasks."
+_NOT_FOR_GROUPS = {
+    "task": _FROM_PIPELINE,
+    "task_kwargs": _FROM_PIPELINE,
+    "task_id": _FROM_PIPELINE,
+    "task_display_name": _FROM_PIPELINE,
+    "node": "Each deployment of an experiment has its own: experiment.append(node, pipeline).",
+    "trigger_rule": "It follows from the edges of the pipeline: their traverse_on, and early_stopping.",
+    "fail_on_failure": "What follows a task depends on whether it has failed; Pipeline(early_stopping=False) goes on "
+    "after a failure, and collect=True gathers what came of all tasks.",
+    "do_xcom_push": "What follows a task, and what collects, reads its XComs.",
+}
+
+
+def pipeline_group(
+    pipeline: ExecutionGraph,
+    *,
+    node: Node | Mapping[str, Any] | None = None,
+    group_id: str | None = None,
+    collect: bool = False,
+    default_args: Mapping[str, Any] | None = None,
+    **operator_arguments: Any,
+) -> TaskGroup:
+    """Make a pipeline a group of Airflow tasks, each with a worker of its own.
+
+    Every task has the environment of the whole pipeline: its image, its variables, the requirements of all tasks.
+    What follows a task runs as its edge's ``traverse_on`` says, by Airflow's trigger rules: ``all_success``,
+    ``all_failed``, and for everything else ``all_done``, where a task that is not to run skips itself.
+
+    In one worker a failure that leads nowhere ends what runs beside it; in a group that goes on, and nothing that
+    follows the failed task runs. The results of earlier tasks are in ``previous_steps`` where the task's class
+    names that attribute.
+
+    Args:
+        pipeline: a :class:`~airflow_provider_tasks.Pipeline` or any other graph in which every task runs once.
+        node: where it is to run; its dispatchers are resolved for it now.
+        group_id: what the group is called in Airflow; like the node unless given, or else ``pipeline``.
+        collect: add a task ``collect``, whose XCom is a list of the stages, each a list with the result of each
+            task: ``{"result_type": "Success" | "Failure", "result": …}``, or None for one that did not run.
+            It fails, with that XCom, where any of them has failed.
+        default_args: as those of a DAG, for the group.
+        **operator_arguments: for each task: ``worker_config``, ``deferrable``, ``retries``, ``pool`` and all else
+            that :class:`~airflow_provider_tasks.operators.TaskOperator` takes.
+
+    Returns:
+        The group, which ``>>`` and ``<<`` take; ``group.get_child_by_label("collect").output`` is what was collected.
+
+    Raises:
+        GraphError: the graph breaks a rule, or a task may run more than once.
+        DispatchError: a dispatcher gives no task for the node.
+        ConfigurationError: an argument can't be set for a group.
+
+    Example::
+
+        with DAG("measure"):
+            pipeline_group(Pipeline([fetch, [count, plot]]), node=edge, retries=2)
+
+    """
+    if is_put_off(node):
+        raise ConfigurationError(
+            "pipeline_group(node=…): a node that is only known when the DAG runs can't shape the DAG",
+            "PipelineOperator.partial(pipeline=…).expand(node=…) runs the pipeline in one worker on each node.",
+        )
+    deployment = Deployment(as_node(node), pipeline)
+    title = _title(deployment)
+    with TaskGroup(
+        group_id or _as_id(deployment.node.name if deployment.node else "pipeline"),
+        group_display_name=f"{group_id}: {title}" if group_id and title else title,
+        tooltip=_shortened(str(deployment)),
+        default_args=default_args or {},  # type: ignore[arg-type]
+        add_suffix_on_collision=group_id is None,
+    ) as group:
+        placed = _place(deployment, operator_arguments, reserved=(COLLECT,) if collect else ())
+        if collect:
+            _collect([placed], by_node=False)
+    return group
+
+
+def experiment_group(
+    experiment: Experiment,
+    *,
+    group_id: str | None = None,
+    collect: bool = False,
+    default_args: Mapping[str, Any] | None = None,
+    **operator_arguments: Any,
+) -> TaskGroup:
+    """Make an experiment a group of Airflow tasks: in it a group for each node; see :func:`pipeline_group`.
+
+    Args:
+        experiment: which pipeline on which node.
+        group_id: what the group is called in Airflow; ``experiment`` unless given.
+        collect: as for :func:`pipeline_group`; the XCom is a list of the nodes, each a list of stages.
+        default_args: as those of a DAG, for the group.
+        **operator_arguments: for each task.
+
+    Returns:
+        The group.
+
+    Raises:
+        GraphError: in a graph a task may run more than once.
+        ConfigurationError: there is nothing in the experiment, or an argument can't be set for a group.
+
+    Example::
+
+        with DAG("measure"):
+            experiment_group(Experiment().map(pipeline, nodes), group_id="measure", collect=True)
+
+    """
+    if not isinstance(experiment, Experiment):
+        raise TypeError(
+            f"experiment_group({experiment!r}): that is a {type(experiment).__name__}, expected an Experiment; "
+            "a single pipeline is for pipeline_group"
+        )
+    if not len(experiment):
+        raise ConfigurationError(
+            "experiment_group: there is nothing in the experiment",
+            "Add to it: experiment.append(node, pipeline), or experiment.map(pipeline, nodes).",
+        )
+    names = (deployment.node.name if deployment.node else "pipeline" for deployment in experiment)
+    with TaskGroup(
+        group_id or "experiment",
+        tooltip=_shortened(str(experiment)),
+        default_args=default_args or {},  # type: ignore[arg-type]
+        add_suffix_on_collision=group_id is None,
+    ) as group:
+        placed = []
+        for deployment, id_ in zip(experiment, _ids(names, (COLLECT,) if collect else ()), strict=True):
+            with TaskGroup(id_, group_display_name=_title(deployment), tooltip=_shortened(str(deployment))):
+                placed.append(_place(deployment, operator_arguments))
+        if collect:
+            _collect(placed, by_node=True)
+    return group
+
+
+class DeployedTaskOperator(TaskOperator):
+    """A task of a pipeline that runs as a group; made by :func:`pipeline_group` and :func:`experiment_group`.
+
+    Args:
+        deployment: the pipeline on its node.
+        step: what comes before the task.
+        ids: the Airflow ids of the pipeline's tasks by their names in it.
+
+    """
+
+    def __init__(
+        self, *, task: Task, deployment: Deployment, step: Step, ids: Mapping[str, str], **kwargs: Any
+    ) -> None:
+        self._deployment = deployment
+        self._step = step
+        self._ids = ids
+        super().__init__(task=task, node=deployment.node, **kwargs)
+
+    def describe(self, name: str, *parts: Any) -> None:
+        """Say what this operator runs; around the task there is what its deployment adds."""
+        conditions = sorted(self._step.conditions.items())
+        super().describe(name, *parts, self._deployment.environment_definition.to_json(), conditions)
+
+    def execute(self, context: Context) -> Any:
+        """Run the task, if what came before it has ended as it has to."""
+        if not self._step.waits_for_success:
+            self._check_what_came_before(context)
+        return super().execute(context)
+
+    def prepare(self, context: Context, node: Node | None) -> Work:
+        """Return the task, with what earlier ones gave if it asks for that."""
+        from airflow_provider_tasks.operators.task import task_work
+
+        task = self._resolved
+        assert task is not None
+        if names_previous_steps(type(task)):
+            task = copy.copy(task)
+            object.__setattr__(task, "previous_steps", self._previous_steps(context))  # past a frozen dataclass
+        work = task_work(task, self)
+        return work._replace(requirements=self._deployment.environment_definition.commands)
+
+    def conclude(self, context: Context, outcome: Outcome) -> Outcome:
+        """Keep what a failed task gave for those that come after it."""
+        if outcome.status == "failure":
+            context["ti"].xcom_push(RESULT, failure_xcom(outcome))
+        return outcome
+
+    def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
+        """Return what the pipeline's environment definition says of the worker."""
+        return config_of_environment(self._deployment.environment_definition)
+
+    def _check_what_came_before(self, context: Context) -> None:
+        ti = context["ti"]
+        conditions = self._step.conditions
+        states = states_of(ti, [self._ids[name] for name in conditions])
+        for name, wanted in conditions.items():
+            state = states.get(self._ids[name])
+            ended = {"success": "success", "failed": "failure"}.get(state or "")
+            if state == "skipped" and wanted == "any" and _xcom(ti, self._ids[name], "outcome"):
+                ended = "any"  # its own code said so, and so it ran
+            if ended is None or wanted not in (ended, "any"):
+                waits = "end" if wanted == "any" else wanted
+                raise AirflowSkipException(f"it waits for the {waits} of {name}, which is {state or 'not there'}")
+
+    def _previous_steps(self, context: Context) -> dict[str, Any]:
+        ti, ids = context["ti"], [self._ids[name] for name in self._step.ancestors]
+        found = _results(ti, states_of(ti, ids), ids)
+        told = {name: found[self._ids[name]] for name in self._step.ancestors}
+        steps = {name: [result_from_json(result)] for name, result in told.items() if result is not None}
+        aliases = self._deployment.aliases.items()
+        return {**steps, **{alias: steps[name] for alias, name in aliases if name in steps}}
+
+
+class CollectOperator(BaseOperator):
+    """Gathers the results of a group.
+
+    Args:
+        ids: the Airflow ids of its tasks: by node, by stage.
+        by_node: whether the XCom has a level for the nodes; without it there is one.
+
+    """
+
+    ui_color = "#e8f4f1"
+
+    def __init__(self, *, ids: Sequence[Sequence[Sequence[str]]], by_node: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ids = [[list(stage) for stage in stages] for stages in ids]
+        self.by_node = by_node
+
+    def execute(self, context: Context) -> Any:
+        """Return the results as nested lists."""
+        ti = context["ti"]
+        every = [task_id for stages in self.ids for stage in stages for task_id in stage]
+        states = states_of(ti, every)
+        if set(states.values()) <= {"skipped"}:
+            raise AirflowSkipException("all tasks of the group were skipped")
+        found = _results(ti, states, every)
+        nested = [[[found[task_id] for task_id in stage] for stage in stages] for stages in self.ids]
+        collected = to_xcom(nested if self.by_node else nested[0])
+        for state, what in (("failed", "failed"), ("upstream_failed", "never ran, as what comes before them failed")):
+            those = [task_id for task_id in every if states.get(task_id) == state]
+            if those:
+                ti.xcom_push("return_value", collected)
+                raise TaskRaisedError(
+                    f"{len(those)} of {len(every)} tasks {what}: {', '.join(those[:10])}",
+                    "Their logs say why; what all of them gave is the XCom return_value of this task.",
+                )
+        return collected
+
+
+def names_previous_steps(kind: type) -> bool:
+    """Whether the code of a task's class has the name ``previous_steps``.
+
+    >>> class Sum:
+    ...     def run(self):
+    ...         return sum(self.previous_steps["parts"])
+    >>> names_previous_steps(Sum), names_previous_steps(int)
+    (True, False)
+    """
+    return any("previous_steps" in code.co_names for function in _functions(kind) for code in nested_codes(function))
+
+
+def _functions(kind: type) -> Iterator[types.CodeType]:
+    for cls in kind.__mro__:
+        if cls is Task or is_base(cls):
+            continue  # they set it
+        for member in vars(cls).values():
+            found = member
+            for attribute in ("fget", "func", "__func__"):  # properties, cached ones, class methods
+                found = getattr(found, attribute, found)
+            if isinstance(found, types.FunctionType):
+                yield inspect.unwrap(found).__code__
+
+
+class _Placed(NamedTuple):
+    """A deployment as Airflow tasks: their ids by stage, and those that have all ended when all tasks have."""
+
+    stages: list[list[str]]
+    ends: list[Any]
+
+
+def _place(deployment: Deployment, arguments: Mapping[str, Any], reserved: Sequence[str] = ()) -> _Placed:
+    """Make the Airflow tasks of a deployment, in the group that is open."""
+    for name, why in _NOT_FOR_GROUPS.items():
+        if name in arguments:
+            raise ConfigurationError(f"{name}={arguments[name]!r} can't be set for a group", why)
+    plan, tasks = deployment.plan, deployment.tasks_by_name()
+    steps = steps_of(plan)
+    made: dict[str, Any] = {}
+    ids: dict[str, str] = {}  # the operators look up those of what comes before them, which are made by then
+    wanted = _ids((name if name in tasks else f"sync_{name}" for name in steps), reserved)
+    for (name, step), id_ in zip(steps.items(), wanted, strict=True):
+        if name in tasks:
+            made[name] = DeployedTaskOperator(
+                task_id=id_,
+                task=tasks[name],
+                deployment=deployment,
+                step=step,
+                ids=ids,
+                trigger_rule=_rule(step, tasks),
+                task_display_name=plan.label(name),
+                # Not only unless given: default_args may say something else.
+                **{"fail_on_failure": True, "do_xcom_push": True, **arguments},
+            )
+            ids[name] = made[name].task_id
+        else:
+            made[name] = _point(id_, name, "all_success" if step.waits_for_success else "all_done")
+        made[name].set_upstream([made[earlier] for earlier in step.after])
+    stages = [[ids[name] for name in stage] for stage in plan.stages()]
+    return _Placed(stages, [made[name] for name in joins_of(steps)])
+
+
+def _rule(step: Step, tasks: Container[str]) -> str:
+    if step.waits_for_success:
+        return "all_success"
+    # A synchronisation point does not fail with what comes before it.
+    return "all_failed" if step.waits_for_failure and all(name in tasks for name in step.after) else "all_done"
+
+
+def _point(id_: str, name: str, rule: str) -> BaseOperator:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+
+    return EmptyOperator(task_id=id_, task_display_name=f"· {name} ·", trigger_rule=rule)
+
+
+def _collect(placed: Sequence[_Placed], *, by_node: bool) -> None:
+    operator = CollectOperator(
+        task_id=COLLECT,
+        ids=[one.stages for one in placed],
+        by_node=by_node,
+        trigger_rule="all_done",
+        retries=0,  # it would find the same again
+        do_xcom_push=True,
+    )
+    operator.set_upstream([end for one in placed for end in one.ends])
+
+
+def _results(ti: Any, states: Mapping[str, str], task_ids: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+    """Return what came of Airflow tasks of this run as JSON of a ``Result``; None for those that did not run."""
+    found: dict[str, dict[str, Any] | None] = {}
+    for task_id in task_ids:
+        state = states.get(task_id)
+        if state == "success":
+            found[task_id] = {"result_type": "Success", "result": _xcom(ti, task_id, "return_value")}
+        elif state == "failed":
+            found[task_id] = _xcom(ti, task_id, RESULT) or {
+                "result_type": "Failure",
+                "result": (_xcom(ti, task_id, "outcome") or {}).get("message") or "it failed; its log says why",
+            }
+        else:
+            found[task_id] = None
+    return found
+
+
+def _xcom(ti: Any, task_id: str, key: str) -> Any:
+    """Return an XCom of a task beside ``ti``: in a mapped group that of the same map index."""
+    return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=-1 if ti.map_index is None else ti.map_index)
+
+
+def _ids(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
+    return unique_names([_as_id(name) for name in names], reserved)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_TOOLTIP else f"{text[:_LONGEST_TOOLTIP]}…"
+
+
+def _as_id(name: str) -> str:
+    """Return a name as Airflow takes it.
+
+    >>> _as_id("write on 10.0.0.1")
+    'write_on_10_0_0_1'
+    """
+    return re.sub(r"[^\w-]+", "_", name).strip("_")[:_LONGEST_ID] or "task"
+
+
+def _title(deployment: Deployment) -> str:
+    node = deployment.node
+    if node is None:
+        return ""
+    return node.name if node.architecture is Architecture.UNKNOWN else f"{node.name} ({node.architecture.value})"

@@ -1,0 +1,74 @@
+"""The worker that settings ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.local import LocalWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_tasks.model.node import Node
+    from airflow_provider_tasks.workers.base import WorkerBackend
+    from airflow_provider_tasks.workers.settings import Settings
+
+
+class Owner(NamedTuple):
+    """Whose worker it is; see :class:`~airflow_provider_tasks.workers.kubernetes.identity.Identity`."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    try_number: int = 1
+
+
+def open_worker(
+    settings: Settings,
+    owner: Owner,
+    *,
+    node: Node | None = None,
+    implementation: str = "",
+    timeout: float | None = None,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> WorkerBackend:
+    """Return a worker, not started yet.
+
+    Args:
+        settings: what it is.
+        owner: whose it is.
+        node: the node that it is for.
+        implementation: names what is to run; a pod of an earlier try that runs the same is taken over.
+        timeout: seconds after which nobody waits for it any more.
+        on_note: called with a line for people.
+
+    Raises:
+        ConfigurationError: there is no such worker.
+
+    """
+    if settings.backend == "local":
+        return LocalWorker(
+            cache_folder=settings.cache_folder,
+            python=settings.config.python,
+            keep=settings.config.terminate_on_completion is False,
+        )
+    from airflow_provider_tasks.workers.connections import connected_cluster
+    from airflow_provider_tasks.workers.kubernetes.identity import Identity
+    from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
+
+    if settings.config.python is not None:
+        raise ConfigurationError(
+            f"WorkerConfig(python={settings.config.python!r}): a pod has the Python of its image",
+            "Leave python out, and choose worker_image; or set backend='local'.",
+        )
+    return KubernetesWorker(
+        connected_cluster(settings.config.kubernetes_conn_id),
+        settings,
+        Identity(settings.installation, *owner),
+        node=node,
+        implementation=implementation,
+        timeout=timeout,
+        on_note=on_note,
+    )
