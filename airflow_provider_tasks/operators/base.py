@@ -199,7 +199,7 @@ class WorkerOperator(BaseOperator):
             Owner(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number),
             node=node,
             # Whoever clears a task wants it to run anew, also where the pod of an earlier try still runs.
-            implementation=f"{self.implementation} {context['dag_run'].clear_number or 0}",
+            implementation=lambda: f"{self.implementation} {context['dag_run'].clear_number or 0}",
             timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
             on_note=self._log_output,
         )

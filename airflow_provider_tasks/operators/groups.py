@@ -8,7 +8,7 @@ import re
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk import BaseOperator, Label, TaskGroup
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_tasks.model.content import unique_names
@@ -348,7 +348,9 @@ def _place(deployment: Deployment, arguments: Mapping[str, Any], reserved: Seque
             ids[name] = made[name].task_id
         else:
             made[name] = _point(id_, name, "all_success" if step.waits_for_success else "all_done")
-        made[name].set_upstream([made[earlier] for earlier in step.after])
+        for earlier in step.after:
+            how = step.conditions.get(earlier, "success")
+            made[name].set_upstream(made[earlier], edge_modifier=None if how == "success" else Label(f"on {how}"))
     stages = [[ids[name] for name in stage] for stage in plan.stages()]
     return _Placed(stages, [made[name] for name in joins_of(steps)])
 

@@ -98,12 +98,15 @@ class Pipeline:
         self._running[name] = process
         self._selector.register(process.output, selectors.EVENT_READ, process)
         self._selector.register(process.report, selectors.EVENT_READ, process)
+        if process.end is not None:
+            self._selector.register(process.end, selectors.EVENT_READ, process)
 
     def _wait(self) -> None:
         """Pass on output until a task has ended."""
         while self._running:
-            # Its report ends when it does, unless what it leaves running has taken it along.
-            self._read(1.0)
+            # Where the kernel does not tell of its end, its report ends a moment before it does.
+            is_about_to_end = any(p.end is None and p.report_is_closed for p in self._running.values())
+            self._read(0.01 if is_about_to_end else 1.0)
             ended = [process for process in self._running.values() if process.has_ended()]
             for process in ended:
                 self._read(0)
@@ -123,9 +126,11 @@ class Pipeline:
         del self._running[process.name]
         process.drain()
         process.flush()
-        if not process.report_is_closed:
-            self._selector.unregister(process.report)
-            os.close(process.report)
+        for number in (None if process.report_is_closed else process.report, process.end):
+            if number is not None and number in self._selector.get_map():
+                self._selector.unregister(number)
+                os.close(number)
+        process.end = None
         success, value = process.result()
         self._may_retry = self._may_retry and process.may_retry
         told: dict[str, Any] = {"result_type": "Success" if success else "Failure", "result": value}
@@ -191,6 +196,11 @@ class _Process:
             os.setpgid(self._pid, self._pid)
         os.close(output)
         os.close(report)
+        self.end: int | None = None
+        """Readable when the process has ended; None where the kernel has no such thing."""
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self.end = os.pidfd_open(self._pid)
 
     def drain(self) -> None:
         """Read what it has reported, which what it left running may keep from ending."""
@@ -200,6 +210,9 @@ class _Process:
 
     def read(self, number: int) -> bool:
         """Read what is there; False at the end."""
+        if number == self.end:
+            self.end = None
+            return False
         data = os.read(number, _CHUNK)
         if number == self.report:
             self._reported += data

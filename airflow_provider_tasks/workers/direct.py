@@ -71,7 +71,7 @@ def run_pipeline(
     owner = Owner(BY_HAND, uuid.uuid4().hex, "pipeline")
     summary = deployment.plan.summary()
     _log.info("Running %s; worker: %s", summary, settings)
-    with open_worker(settings, owner, node=node, implementation=summary, on_note=_log.info) as worker:
+    with open_worker(settings, owner, node=node, implementation=lambda: summary, on_note=_log.info) as worker:
         request = complete(
             pack_deployment(deployment),
             settings,

@@ -30,7 +30,7 @@ def open_worker(
     owner: Owner,
     *,
     node: Node | None = None,
-    implementation: str = "",
+    implementation: Callable[[], str],
     timeout: float | None = None,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> WorkerBackend:
@@ -40,7 +40,8 @@ def open_worker(
         settings: what it is.
         owner: whose it is.
         node: the node that it is for.
-        implementation: names what is to run; a pod of an earlier try that runs the same is taken over.
+        implementation: names what is to run, where it is asked; a pod of an earlier try that runs the same is taken
+            over.
         timeout: seconds after which nobody waits for it any more.
         on_note: called with a line for people.
 
@@ -68,7 +69,7 @@ def open_worker(
         settings,
         Identity(settings.installation, *owner),
         node=node,
-        implementation=implementation,
+        implementation=implementation(),
         timeout=timeout,
         on_note=on_note,
     )

@@ -161,6 +161,14 @@ with DAG("shape"):
     assert after("large.sync_1") == ["large.a0", "large.a1", "large.a2"]
 
 
+def test_the_graph_says_which_edges_are_for_failures(parse):
+    dag = parse(f"{TASKS}\nwith DAG('labels'):\n    pipeline_group(edges({RESCUE!r}), group_id='g')\n").dag
+    assert dag.edge_info == {
+        "g.a": {"g.d": {"label": "on failure"}},
+        "g.b": {"g.c": {"label": "on failure"}},
+    }
+
+
 def test_a_reader_sees_node_and_implementation(parse):
     dag = parse(
         TASKS
