@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.runtime.notebook_values import glue
     from airflow_provider_tasks.runtime.script import set_result
     from airflow_provider_tasks.runtime.signals import FailTask, SkipTask
+    from airflow_provider_tasks.workers.by_hand import Worker, run_task
     from airflow_provider_tasks.workers.config import WorkerConfig
     from airflow_provider_tasks.workers.direct import run_pipeline
 
@@ -62,6 +63,7 @@ __all__ = [
     "Task",
     "TaskDispatcher",
     "UncountableNodePool",
+    "Worker",
     "WorkerConfig",
     "configure_notebooks",
     "execute_notebook",
@@ -73,6 +75,7 @@ __all__ = [
     "notebook_history",
     "pipeline_group",
     "run_pipeline",
+    "run_task",
     "set_result",
     "worker",
 ]
@@ -100,6 +103,7 @@ _HOMES = {
     "Task": "model.task",
     "TaskDispatcher": "model.task",
     "UncountableNodePool": "model.nodes",
+    "Worker": "workers.by_hand",
     "WorkerConfig": "workers.config",
     "configure_notebooks": "runtime.notebook_paths",
     "execute_notebook": "runtime.notebook",
@@ -111,6 +115,7 @@ _HOMES = {
     "notebook_history": "runtime.notebook_results",
     "pipeline_group": "operators.groups",
     "run_pipeline": "workers.direct",
+    "run_task": "workers.by_hand",
     "set_result": "runtime.script",
     "worker": "decorators.worker",
 }

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tasks.model.task import check_requirements
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, is_put_off
 from airflow_provider_tasks.runtime import protocol
-from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
-from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, find_files, pack_folder
+from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.notebooks import conclude_notebook
+from airflow_provider_tasks.workers.parameters import check_parameters
+from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, check_kind, find_files, locate, pack_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -114,34 +114,20 @@ class FileOperator(WorkerOperator):
     def _find(self) -> tuple[str, str]:
         """Return the folder that goes along, empty where none does, and the file's name in the worker."""
         self.file_name = self._with_suffix(os.fspath(self.file_name))
-        if not self.file_name.endswith(self.kinds):
-            raise ConfigurationError(
-                f"{type(self).__name__}: {self.file_name!r} is none of the files that it runs: "
-                f"{', '.join(f'*{kind}' for kind in self.kinds)}"
-            )
         if not self.upload_files:
+            check_kind(self.file_name, self.kinds, type(self).__name__)
             return "", self.file_path_on_worker or self.file_name
-        start = os.path.realpath(os.path.dirname(self.dag.fileloc))
-        folder = os.path.join(start, os.path.expanduser(self.files_path)) if self.files_path is not None else ""
-        path = os.path.realpath(os.path.join(folder or start, os.path.expanduser(self.file_name)))
-        folder = os.path.realpath(folder or (start if self._is_named_late else os.path.dirname(path)))
-        if not os.path.isfile(path):
-            raise ConfigurationError(
-                f"{type(self).__name__}: there is no file {path}",
-                "A relative file_name starts at files_path, or else at the folder of the DAG file. "
-                "Set upload_files=False where it is in the worker already.",
-            )
-        name = os.path.relpath(path, folder).replace(os.sep, "/")
-        if name.startswith("../"):
-            raise ConfigurationError(
-                f"{path} is not in the folder that goes along, {folder}",
-                "A file_name that is a template stays in files_path, or else in the folder of the DAG file.",
-            )
-        if name not in find_files(folder, self.max_files_to_upload):
-            raise ConfigurationError(
-                f"{path} itself would stay behind, as .workerignore in {folder}, or what never goes along, says"
-            )
-        return folder, name
+        start = os.path.dirname(self.dag.fileloc)
+        # A name that is only known now must not make another folder go along than the DAG says.
+        folder = "" if self.files_path is None and self._is_named_late else self.files_path
+        return locate(
+            self.file_name,
+            kinds=self.kinds,
+            start=start,
+            folder=folder,
+            max_files=self.max_files_to_upload,
+            whose=type(self).__name__,
+        )
 
     def _relative(self, path: str | os.PathLike[str]) -> str:
         """Return a path as a DAG may hold it: below the folder of the DAG file without that folder."""
@@ -149,33 +135,6 @@ class FileOperator(WorkerOperator):
         start = os.path.dirname(dag.fileloc) if dag else ""
         below = bool(start) and os.path.isabs(text) and os.path.commonpath([start, text]) == start
         return os.path.relpath(text, start) if below else text
-
-
-def check_parameters(parameters: Any) -> None:
-    """Refuse parameters that are no mapping from names to what JSON has a form for.
-
-    >>> check_parameters({"a b": 1})
-    Traceback (most recent call last):
-    ...
-    airflow_provider_tasks.workers.failures.ConfigurationError: parameters: 'a b' is no name ...
-    """
-    if not isinstance(parameters, Mapping):
-        raise ConfigurationError(
-            f"parameters: expected a mapping from names to values, found {type(parameters).__name__}: {parameters!r}"
-        )
-    for name, value in parameters.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            raise ConfigurationError(
-                f"parameters: {name!r} is no name of a variable; expected letters, digits and underscores"
-            )
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"parameters[{name!r}]: {error}",
-                "Pass text, numbers, booleans, None, lists and dicts of these: a date as value.isoformat(), "
-                "the results of mapped tasks as list(value) from a task of their own.",
-            ) from None
 
 
 def _digest_of(folder: str, max_files: int) -> str:
@@ -252,12 +211,6 @@ class ScriptOperator(FileOperator):
         return [*super()._declared(), self.skip_on_exit_code]
 
 
-_TAKEN = frozenset(
-    {"input_path", "parameters", "cwd", "kernel_name", "output_path", "failed_output_path", "raise_on_failure"}
-)
-"""Arguments of ``execute_notebook`` that are no options of papermill."""
-
-
 class NotebookOperator(FileOperator):
     """Run a notebook in a worker, with :func:`~airflow_provider_tasks.execute_notebook`.
 
@@ -327,33 +280,15 @@ class NotebookOperator(FileOperator):
 
     def conclude(self, context: Context, outcome: Outcome) -> Outcome:
         """Keep the executed notebook; a cell that failed is a failure."""
-        if not outcome.is_success:
-            return outcome
-        came = outcome.result
-        if not isinstance(came, dict) or came.keys() != {"error", "results", "notebook"}:
-            raise PayloadError("what the worker says of the notebook is not what was asked for", retry=False)
-        if came["error"] is not None:
-            message = str(came["error"])
-            outcome = replace(
-                outcome,
-                status="failure",
-                category="task",
-                message=message,
-                result=None,
-                has_result=False,
-                exit_code=None,
-            )
-        if came["notebook"] is not None:
+        outcome, executed = conclude_notebook(outcome)
+        if executed is not None:
             try:
-                self.log.info("The executed notebook is %s", self._keep(came["notebook"]))
+                self.log.info("The executed notebook is %s", self._keep(executed))
             except Exception as error:
                 if outcome.is_success:
                     raise
                 self.log.error("The executed notebook can't be kept: %s: %s", type(error).__name__, error)  # noqa: TRY400
-        if not outcome.is_success:
-            return outcome
-        found = came["results"]
-        return replace(outcome, result=found["result"] if list(found) == ["result"] else found or None)
+        return outcome
 
     def _keep(self, content: bytes) -> str:
         from airflow.sdk import ObjectStoragePath

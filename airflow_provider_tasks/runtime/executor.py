@@ -105,7 +105,11 @@ def _report() -> ModuleType:
     return report
 
 
-_CALLS = {"script": ("script", "run_script"), "notebook": ("notebook_call", "run_notebook")}
+_CALLS = {
+    "nothing": ("returned", "nothing"),
+    "notebook": ("notebook_call", "run_notebook"),
+    "script": ("script", "run_script"),
+}
 """What a request may name instead of bringing a pickle: modules of this package and functions in them."""
 
 

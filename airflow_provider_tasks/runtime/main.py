@@ -11,9 +11,10 @@ def main(entry: str, argv: list[str]) -> None:
     """Do what ``argv`` says; ``entry`` is what Python runs to come here again.
 
     ``serve CONTROL_FD FOLDER [keep]``: take requests from standard input. ``run REQUEST OUTCOME TASK_FOLDER FOLDER``:
-    run one request. ``pod KEEP_SECONDS``: be the first process of a pod; ``outcome NUMBER`` and ``request NUMBER
-    SIZE`` run beside it, see :mod:`airflow_provider_tasks.runtime.pod`. ``execute REQUEST FOLDER``: be the process of
-    the user's code. ``layer FOLDER``: make a virtual environment. The last two are what the others start.
+    run one request. ``pod KEEP_SECONDS``: be the first process of a pod; ``outcome NUMBER``, ``request NUMBER SIZE``,
+    ``send-files PATH`` and ``take-files PATH SIZE`` run beside it, see :mod:`airflow_provider_tasks.runtime.pod`.
+    ``execute REQUEST FOLDER``: be the process of the user's code. ``layer FOLDER``: make a virtual environment. The
+    last two are what the others start.
     """
     command, *rest = argv
     if command == "execute":
@@ -36,7 +37,7 @@ def main(entry: str, argv: list[str]) -> None:
         from airflow_provider_tasks.runtime import pod
 
         pod.serve(entry, *rest)
-    elif command in ("outcome", "request"):
+    elif command in ("outcome", "request", "send-files", "take-files"):
         from airflow_provider_tasks.runtime import pod
 
         pod.COMMANDS[command](*rest)

@@ -29,6 +29,9 @@ HOME = "/airflow"
 RUNTIME = HOME + "/runtime/runtime.pyz"
 PARTS = HOME + "/request"
 WORK = HOME + "/scratch"
+TASK = WORK + "/task"
+"""Where tasks run."""
+
 TEMPORARY = os.path.join(WORK, "tmp")
 _FOLDER = WORK + "/.worker"
 _QUEUE = _FOLDER + "/queue"
@@ -77,7 +80,7 @@ class Pod:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_terminate)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for folder in (TEMPORARY, os.path.join(WORK, "task"), _FOLDER):
+        for folder in (TEMPORARY, TASK, _FOLDER):
             os.makedirs(folder, 0o700, exist_ok=True)
         self._requests: list[str] = []
         self._supervisor = 0
@@ -304,4 +307,35 @@ def _request_file(number: int) -> str:
     return f"{_FOLDER}/request-{number}"
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"outcome": send_outcome, "request": take_request}
+def send_files(path: str) -> None:
+    """Write an archive of what is at ``path``, below the task's folder, to standard output, as an outcome is."""
+    import hashlib
+
+    from airflow_provider_tasks.runtime.uploads import pack_path
+
+    try:
+        archive = pack_path(os.path.join(TASK, path))
+    except OSError as error:
+        sys.exit(str(error))
+    out = sys.stdout.buffer
+    out.write(b"%d %s\n" % (len(archive), hashlib.sha256(archive).hexdigest().encode("ascii")))
+    out.write(archive)
+    out.flush()
+
+
+def take_files(path: str, size: str) -> None:
+    """Read an archive, ``size`` bytes in Base64, from standard input and unpack it below the task's folder."""
+    from airflow_provider_tasks.runtime.uploads import unpack_files
+
+    data = sys.stdin.buffer.read(int(size))
+    if len(data) != int(size):
+        sys.exit(f"the files have {len(data)} bytes, expected {size}")
+    unpack_files(data.decode("ascii"), os.path.join(TASK, path))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "outcome": send_outcome,
+    "request": take_request,
+    "send-files": send_files,
+    "take-files": take_files,
+}

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def nothing() -> None:
+    """Do nothing: what a worker runs that is only to be there."""
+
+
 def awaited(returned: Any) -> Any:
     """Return what a function returned; that of an ``async`` one is run to its end."""
     if isinstance(returned, types.CoroutineType):

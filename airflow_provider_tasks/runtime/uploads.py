@@ -35,6 +35,21 @@ def pack_files(folder: str, names: Iterable[str]) -> bytes:
     return bytes(packed)
 
 
+def pack_path(path: str) -> bytes:
+    """Return an archive of a file, under its own name, or of all files below a folder; links stay behind."""
+    if os.path.isfile(path):
+        return pack_files(os.path.dirname(os.path.abspath(path)), [os.path.basename(path)])
+    if not os.path.isdir(path):
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    names = []
+    for folder, _, files in os.walk(path):
+        below = os.path.relpath(folder, path)
+        places = [(name, os.path.join(folder, name)) for name in files]
+        own = [name for name, place in places if os.path.isfile(place) and not os.path.islink(place)]
+        names += own if below == "." else ["/".join([*below.split(os.sep), name]) for name in own]
+    return pack_files(path, names)
+
+
 def unpack_files(archive: str, folder: str) -> None:
     """Unpack an archive, in Base64, into a folder; what lies there under the same names is replaced."""
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive)), mode="r:gz") as opened:

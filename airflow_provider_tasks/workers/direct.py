@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.model.deployment import Deployment
 from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.model.results import Failure, Success, result_from_json
-from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.pipelines import config_of_environment, pack_deployment, plain_results
 
 if TYPE_CHECKING:
@@ -20,10 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.model.graph import ExecutionGraph
     from airflow_provider_tasks.model.node import Node
     from airflow_provider_tasks.model.results import Result
-    from airflow_provider_tasks.workers.settings import Settings
-
-BY_HAND = "by-hand"
-"""What stands for the DAG in the labels of a pod that no DAG has made."""
+    from airflow_provider_tasks.workers.config import WorkerConfig
 
 _log = logging.getLogger("airflow_provider_tasks")
 
@@ -61,13 +56,13 @@ def run_pipeline(
     >>> run_pipeline(Pipeline([Add(1, 2)]))
     <Success: {'Add': [<Success: 3>]}>
     """
-    from airflow_provider_tasks.workers.opening import Owner, open_worker
+    from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
     from airflow_provider_tasks.workers.outcomes import error_of, timeline_line
     from airflow_provider_tasks.workers.requests import complete
 
     node = as_node(node)
     deployment = Deployment(node, pipeline)
-    settings = direct_settings(node, worker_config, config_of_environment(deployment.environment_definition))
+    settings = direct_settings(node, worker_config, weakest=config_of_environment(deployment.environment_definition))
     owner = Owner(BY_HAND, uuid.uuid4().hex, "pipeline")
     summary = deployment.plan.summary()
     _log.info("Running %s; worker: %s", summary, settings)
@@ -87,15 +82,3 @@ def run_pipeline(
     came = outcome.result
     results = {name: [result_from_json(one) for one in found] for name, found in plain_results(came).items()}
     return Success(results) if came["success"] else Failure(results)
-
-
-def direct_settings(
-    node: Node | None, worker_config: WorkerConfig | Mapping[str, Any] | str | Path | None, *weaker: WorkerConfig
-) -> Settings:
-    """Return what a worker is that no operator has asked for; relative paths start at the working directory."""
-    from airflow_provider_tasks.workers.connections import connection_settings
-    from airflow_provider_tasks.workers.settings import NODE_CONFIG, Installation, resolve
-
-    of_node = node[NODE_CONFIG] if node is not None else None
-    layers = [*weaker, WorkerConfig.of(of_node), WorkerConfig.of(worker_config)]
-    return resolve(Installation.read(), layers, connection_settings, os.getcwd())

@@ -57,6 +57,7 @@ _SOURCES |= {"TIMEOUT", "DEFAULT_TIMEOUT", "HTTP_TIMEOUT", "RETRIES", "CACHE_DIR
 _SOURCES |= {"PREFER_BINARY", "ONLY_BINARY", "NO_BINARY"}
 _SETUP = {f"{tool}_{name}" for tool in ("PIP", "UV") for name in _SOURCES}
 _KILL_SECONDS = 5.0
+_PREFIX = "airflow-worker-"
 
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -73,6 +74,15 @@ def setup_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in _SETUP}
 
 
+def name_of_folder(folder: Path) -> str:
+    """Return the name of the worker that a folder is of.
+
+    >>> name_of_folder(Path("/tmp/airflow-worker-local-0a1b2c3d4e5f-x7k2"))
+    'local-0a1b2c3d4e5f'
+    """
+    return folder.name.removeprefix(_PREFIX).rpartition("-")[0]
+
+
 class LocalWorker:
     """A worker on this machine.
 
@@ -80,14 +90,17 @@ class LocalWorker:
         cache_folder: where the runtime and the environments of requirements are kept between workers.
         python: the Python of the worker, a path or a command; the running one unless given.
         keep: leave the folder when the worker ends.
+        folder: the folder of a kept worker, to go on in; a new one unless given.
 
     Raises:
         ConfigurationError: there is no such Python.
 
     """
 
-    def __init__(self, *, cache_folder: Path, python: str | None = None, keep: bool = False) -> None:
-        self.name = f"local-{uuid.uuid4().hex[:12]}"
+    def __init__(
+        self, *, cache_folder: Path, python: str | None = None, keep: bool = False, folder: Path | None = None
+    ) -> None:
+        self.name = f"local-{uuid.uuid4().hex[:12]}" if folder is None else name_of_folder(folder)
         self._python = _find_python(python)
         self._keep = keep
         self._cache = cache_folder
@@ -95,7 +108,7 @@ class LocalWorker:
         self._parent = os.getppid()
         self._requests = 0
         self._ended = False
-        self.folder = Path(tempfile.mkdtemp(prefix=f"airflow-worker-{self.name}-"))
+        self.folder = folder or Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self.name}-"))
 
     @property
     def place(self) -> str:

@@ -1,18 +1,25 @@
-"""The worker that settings ask for."""
+"""The worker that settings ask for, and the settings of one that no operator asks for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.failures import ConfigurationError
 from airflow_provider_tasks.workers.local import LocalWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from airflow_provider_tasks.model.node import Node
     from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
+
+
+BY_HAND = "by-hand"
+"""What stands for the DAG in the labels of a pod that no DAG has made."""
 
 
 class Owner(NamedTuple):
@@ -73,3 +80,27 @@ def open_worker(
         timeout=timeout,
         on_note=on_note,
     )
+
+
+def direct_settings(
+    node: Node | None,
+    *configs: WorkerConfig | Mapping[str, Any] | str | Path | None,
+    weakest: WorkerConfig | None = None,
+) -> Settings:
+    """Return what a worker is that no operator asks for; relative paths start at the working directory.
+
+    Args:
+        node: the node that it is for, whose settings are weaker than ``configs``.
+        configs: settings, from weak to strong: objects, mappings, or paths of JSON or YAML files.
+        weakest: settings that are weaker than the node's.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+
+    """
+    from airflow_provider_tasks.workers.connections import connection_settings
+    from airflow_provider_tasks.workers.settings import NODE_CONFIG, Installation, resolve
+
+    of_node = node[NODE_CONFIG] if node is not None else None
+    layers = [WorkerConfig.of(config) for config in (weakest, of_node, *configs)]
+    return resolve(Installation.read(), layers, connection_settings, os.getcwd())

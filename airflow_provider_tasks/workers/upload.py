@@ -78,6 +78,67 @@ def find_files(folder: str, max_files: int = MAX_FILES) -> list[str]:
     return found
 
 
+def locate(
+    file_name: str,
+    *,
+    kinds: tuple[str, ...],
+    start: str,
+    folder: str | None = None,
+    max_files: int = MAX_FILES,
+    whose: str,
+) -> tuple[str, str]:
+    """Return the folder that goes along with a file, and the file's name in it, with ``/``.
+
+    Args:
+        file_name: the file; a relative path begins in ``folder``, or else in ``start``.
+        kinds: what its name may end in.
+        start: the folder that relative paths begin in.
+        folder: the folder that goes along, the file's own unless given.
+        max_files: how many files may go along.
+        whose: who asks, for messages.
+
+    Raises:
+        ConfigurationError: the file is not there, is of another kind, or would not go along.
+
+    """
+    check_kind(file_name, kinds, whose)
+    start = os.path.realpath(start)
+    named = os.path.realpath(os.path.join(start, os.path.expanduser(folder))) if folder is not None else None
+    path = os.path.realpath(os.path.join(named or start, os.path.expanduser(file_name)))
+    goes = named or os.path.dirname(path)
+    if not os.path.isfile(path):
+        found = f"{path} is a folder, expected a file" if os.path.isdir(path) else f"there is no file {path}"
+        raise ConfigurationError(
+            f"{whose}: {found}",
+            f"A relative file_name starts at files_path, or else at {start}. "
+            "Set upload_files=False where it is in the worker already.",
+        )
+    name = os.path.relpath(path, goes).replace(os.sep, "/")
+    if name.startswith("../"):
+        raise ConfigurationError(
+            f"{path} is not in the folder that goes along, {goes}",
+            "Set files_path to a folder that holds it.",
+        )
+    if name not in find_files(goes, max_files):
+        raise ConfigurationError(
+            f"{path} itself would stay behind, as {IGNORE_FILE} in {goes}, or what never goes along, says"
+        )
+    return goes, name
+
+
+def check_kind(file_name: str, kinds: tuple[str, ...], whose: str) -> None:
+    """Refuse a file of another kind.
+
+    >>> check_kind("a.exe", (".py",), "run")
+    Traceback (most recent call last):
+    ...
+    airflow_provider_tasks.workers.failures.ConfigurationError: run: 'a.exe' is none of the files that it runs: *.py
+    """
+    if not file_name.endswith(kinds):
+        shown = ", ".join(f"*{kind}" for kind in kinds)
+        raise ConfigurationError(f"{whose}: {file_name!r} is none of the files that it runs: {shown}")
+
+
 def pack_folder(folder: str, max_files: int = MAX_FILES) -> bytes:
     """Return the files of a folder as an archive: the same bytes for the same content.
 

@@ -23,6 +23,7 @@ import pytest
 from airflow_provider_tasks.runtime import values
 from airflow_provider_tasks.runtime.outcome import Outcome
 from airflow_provider_tasks.workers.base import WorkerBackend
+from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.payload import pack
 from tests.kubernetes.fixtures import cluster, mark_kubernetes, use_of_the_cluster
@@ -150,6 +151,16 @@ def worker(open_worker: OpenWorker, options: dict[str, Any]) -> WorkerBackend:
 def many_worker(open_worker: OpenWorker, options: dict[str, Any]) -> WorkerBackend:
     """A worker that takes one request after another."""
     return open_worker(many=True, **options)
+
+
+@pytest.fixture(params=[LOCAL, KUBERNETES])
+def config(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WorkerConfig:
+    """The settings of a worker that no operator asks for, of each backend in turn."""
+    if request.param == "local":
+        return WorkerConfig()
+    pods: Pods = request.getfixturevalue("pods")
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
+    return pods.settings().config
 
 
 @pytest.fixture

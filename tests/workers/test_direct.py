@@ -15,12 +15,9 @@ from airflow_provider_tasks import (
     Success,
     Task,
     TaskDispatcher,
-    WorkerConfig,
     run_pipeline,
 )
 from airflow_provider_tasks.workers.failures import ConfigurationError, EnvironmentFailedError
-
-from .conftest import KUBERNETES, LOCAL
 
 
 class Say(Task):
@@ -47,15 +44,6 @@ class Level(Task):
         import os
 
         return os.environ["LEVEL"]
-
-
-@pytest.fixture(params=[LOCAL, KUBERNETES])
-def config(request, monkeypatch):
-    if request.param == "local":
-        return WorkerConfig()
-    pods = request.getfixturevalue("pods")
-    monkeypatch.setenv(*pods.connection)
-    return pods.settings().config
 
 
 def test_all_that_succeed_are_a_success_and_output_is_printed(config, capsys):

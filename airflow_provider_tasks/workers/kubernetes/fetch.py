@@ -34,7 +34,7 @@ async def fetch_outcome(api: Api, name: str, number: int) -> Outcome:
     """
     error: Exception | None = None
     for attempt in range(_ATTEMPTS):
-        fetched = _Limited()
+        fetched = Limited()
         try:
             ran = await api.exec(name, [*ENTRY, "outcome", str(number)], stdin=None, stdout=fetched.take)
         except (StreamCutError, RefusedError, OSError) as failed:
@@ -65,13 +65,14 @@ async def send_request(api: Api, name: str, number: int, data: bytes) -> None:
         raise ClusterError(f"the worker did not take the request: {ran.stderr.strip()[-500:]}")
 
 
-class _Limited:
+class Limited:
     """What a worker sends: a line with size and digest, and then no more than an outcome can have."""
 
     def __init__(self) -> None:
         self.data = bytearray()
 
     def take(self, data: bytes) -> None:
+        """Take what comes next."""
         if len(self.data) + len(data) > OUTCOME_LIMIT + _HEAD_LIMIT:
             raise PayloadError(f"the worker's outcome has more than {OUTCOME_LIMIT:,} bytes")
         self.data += data

@@ -23,6 +23,7 @@ class OutputReader:
 
     Args:
         on_line: called with each line.
+        after: how many lines of the log are known already, and not handed on.
 
     >>> seen = []
     >>> reader = OutputReader(seen.append)
@@ -34,8 +35,8 @@ class OutputReader:
 
     """
 
-    def __init__(self, on_line: Callable[[str], None]) -> None:
-        self.lines = 0
+    def __init__(self, on_line: Callable[[str], None], *, after: int = 0) -> None:
+        self.lines = after
         """Lines of the log, without those that say something, that have been handed on."""
         self.lost = 0
         """Lines that the cluster threw away before they could be read."""

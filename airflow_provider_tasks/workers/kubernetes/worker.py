@@ -86,6 +86,7 @@ class KubernetesWorker:
         self._follower: Follower | None = None
         self._submitting: asyncio.Task[Submitted] | None = None
         self._requests = 0
+        self._lines_before = 0
         self._killed = False
         self._detached = False
         self._is_lost = False
@@ -96,6 +97,11 @@ class KubernetesWorker:
         """The pod's namespace, as far as it is known before the cluster has been reached."""
         known = self._api.namespace if self._api is not None else self._settings.config.namespace
         return known or self._cluster.namespace or "default"
+
+    @property
+    def pod(self) -> dict[str, Any] | None:
+        """The pod as the cluster had it last; None before there is one."""
+        return self._pod
 
     @property
     def place(self) -> str:
@@ -121,6 +127,11 @@ class KubernetesWorker:
         elif error[1] is not None and (not isinstance(error[1], WorkerError) or isinstance(error[1], NotStartedError)):
             self._keep = False  # a pod is kept when its task has ended, not where somebody gave up waiting for it
         self.close()
+
+    def take_up(self, pod: dict[str, Any], requests: int, lines: int) -> None:
+        """Go on with a pod that runs already, has run so many requests, and has printed so many lines."""
+        self._pod, self._requests, self._lines_before = pod, requests, lines
+        self.name = pod["metadata"]["name"]
 
     def submit(self, request: Request) -> dict[str, Any]:
         """Have the pod made, or take over the one that is there; return it as the cluster has it."""
@@ -231,7 +242,7 @@ class KubernetesWorker:
                 api,
                 self.name,
                 changes,
-                OutputReader(self._lines.put),
+                OutputReader(self._lines.put, after=self._lines_before),
                 on_note=self._note,
                 startup_timeout=self._settings.startup_timeout,
                 pause=self._let_lines_be_read,

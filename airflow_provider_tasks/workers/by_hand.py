@@ -1,0 +1,575 @@
+"""``Worker``: a worker that a person uses: runs files in it, looks at it, ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_provider_tasks.model.node import as_node
+from airflow_provider_tasks.runtime import files, protocol, values
+from airflow_provider_tasks.workers.config import WorkerConfig
+from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.notebooks import conclude_notebook
+from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
+from airflow_provider_tasks.workers.outcomes import error_of, timeline_line, traceback_lines
+from airflow_provider_tasks.workers.parameters import check_parameters
+from airflow_provider_tasks.workers.places import (
+    LOG,
+    Executed,
+    LocalPlace,
+    Place,
+    PodPlace,
+    check_path,
+    in_a_thread,
+    unpack_here,
+)
+from airflow_provider_tasks.workers.progress import Progress
+from airflow_provider_tasks.workers.requests import complete
+from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, check_kind, locate, pack_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_tasks.model.node import Node
+    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.outcome import Outcome
+    from airflow_provider_tasks.workers.base import WorkerBackend
+    from airflow_provider_tasks.workers.settings import Settings
+
+    Config = WorkerConfig | Mapping[str, Any] | str | Path | None
+    # In the class, ``list`` is what lists workers.
+    Lines = list[str]
+    Paths = list[Path]
+    Workers = list["Worker"]
+
+KINDS = (".py", ".sh", ".ipynb")
+"""What a file's name may end in."""
+
+_log = logging.getLogger("airflow_provider_tasks")
+
+
+class Worker:
+    """A worker that stays until it is terminated, or its time is over: ``keep_seconds`` of its settings, 8 hours.
+
+    It starts with the first thing that is asked of it. Settings come from Airflow's configuration where there is
+    one; Airflow need not run. As a context manager it is terminated at the end.
+
+    Args:
+        worker_config: what it is: an object, a mapping, or the path of a JSON or YAML file.
+        node: the node that it is for.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+
+    Example::
+
+        with Worker({"worker_size": "X-Small"}) as worker:
+            worker.run_task("prepare.sh")
+            worker.run_task("train.py", args=["--epochs", "3"])
+            worker.download_files("model", to="results")
+
+    """
+
+    def __init__(self, worker_config: Config = None, *, node: Node | Mapping[str, Any] | None = None) -> None:
+        keep = WorkerConfig(terminate_on_completion=False)
+        self._be(direct_settings(as_node(node), worker_config, keep), as_node(node), "worker")
+
+    def _be(self, settings: Settings, node: Node | None, task: str) -> None:
+        self.node = node
+        self.outcome: Outcome | None = None
+        self._settings = settings
+        self._owner = Owner(BY_HAND, uuid.uuid4().hex, task)
+        self._backend: WorkerBackend | None = None
+        self._place: Place | None = None
+        self._name = ""
+        self._status = "new"
+        self._lines: Lines = []
+        self._pod: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called, for :meth:`get`; empty until it has started."""
+        return self._name
+
+    @property
+    def config(self) -> WorkerConfig:
+        """Its settings, after all merging."""
+        return self._settings.config
+
+    @property
+    def status(self) -> str:
+        """``new``, ``running`` (a task), ``idle`` or ``terminated``."""
+        return self._status
+
+    def __repr__(self) -> str:
+        return f"<Worker {self._name or '(not started)'}: {self._settings.backend}, {self._status}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.terminate()
+
+    def run_task(  # noqa: PLR0917 - as run_task
+        self,
+        file_name: str | os.PathLike[str],
+        files_path: str | os.PathLike[str] | None = None,
+        upload_files: bool = True,
+        file_path_on_worker: str | None = None,
+        capture_task_output: bool = True,
+        max_files_to_upload: int = MAX_FILES,
+        args: Sequence[str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        raise_on_failure: bool = False,
+    ) -> bool:
+        """Run a file; see :func:`~airflow_provider_tasks.run_task` for the arguments.
+
+        Returns:
+            Whether it succeeded; :attr:`outcome` tells the rest.
+
+        """
+        what = _Task.of(
+            file_name=file_name,
+            files_path=files_path,
+            upload_files=upload_files,
+            file_path_on_worker=file_path_on_worker,
+            max_files=max_files_to_upload,
+            args=args,
+            parameters=parameters,
+        )
+        outcome, executed = self._run(what.request, show=capture_task_output), None
+        if what.is_notebook:
+            outcome, executed = conclude_notebook(outcome)
+        self.outcome = outcome
+        if executed is not None and what.executed_path is not None:
+            what.executed_path.write_bytes(executed)
+            _say(f"The executed notebook is {what.executed_path}")
+        if outcome.status != "failure":
+            return True
+        error = error_of(outcome)
+        if raise_on_failure:
+            raise error
+        for line in [*traceback_lines(outcome.exceptions), str(error)]:
+            _say(line)
+        return False
+
+    def start(self) -> None:
+        """Start it now, unless it has started: its startup script runs.
+
+        Raises:
+            WorkerError: it does not start; says why.
+
+        """
+        if self._status == "new":
+            nothing: Request = {"version": protocol.VERSION, "call": "nothing", "arguments": values.encode({})}
+            outcome = self._run(nothing, show=True)
+            if not outcome.is_success:
+                raise error_of(outcome)
+
+    def logs(self) -> str:
+        """Return what its tasks have printed."""
+        if self._status == "terminated" or self._place is None:
+            return "\n".join(self._lines)
+        return "\n".join(self._place.log())
+
+    def exec(self, command: str) -> Executed:
+        """Run a command of the shell in the folder in which its tasks run.
+
+        Returns:
+            Its exit code, and its output with standard error in it.
+
+        """
+        return self._where().execute(command)
+
+    def upload_files(self, path: str | os.PathLike[str], to: str = ".", max_files: int = MAX_FILES) -> None:
+        """Send a file, or the files of a folder but for what ``.workerignore`` names.
+
+        Args:
+            path: the file or folder.
+            to: the folder that they go to, in that in which tasks run.
+            max_files: how many there may be.
+
+        """
+        from airflow_provider_tasks.runtime.uploads import pack_path
+
+        source = os.path.expanduser(os.fspath(path))
+        archive = pack_folder(source, max_files) if os.path.isdir(source) else None
+        if archive is None:
+            if not os.path.isfile(source):
+                raise ConfigurationError(f"there is no file or folder {source}")
+            archive = pack_path(source)
+        self._where().take_files(archive, check_path(to))
+
+    def download_files(self, path: str = ".", to: str | os.PathLike[str] = ".") -> Paths:
+        """Fetch a file, or all files of a folder; links stay behind.
+
+        Args:
+            path: the file or folder, relative to the folder in which tasks run.
+            to: the folder that they go to, on this machine.
+
+        Returns:
+            The files.
+
+        """
+        return unpack_here(self._where().send_files(check_path(path)), Path(to).expanduser())
+
+    def terminate(self) -> None:
+        """End it: its processes, its pod, its folder. Twice is fine."""
+        if self._status == "terminated":
+            return
+        self._status = "terminated"
+        if self._backend is not None:
+            self._backend.kill()
+            self._backend.close()
+            self._backend = None
+        if self._place is not None:
+            self._place.remove()
+            _Record.path(self._settings, self._name).unlink(missing_ok=True)
+
+    @classmethod
+    def list(cls, worker_config: Config = None) -> Workers:
+        """Return the workers that are kept: by hand, or as ``terminate_on_completion=False`` says.
+
+        Those of this machine, and where the settings say ``backend="kubernetes"``, the pods of this installation. A
+        local one whose time is over is removed.
+
+        Args:
+            worker_config: which cluster and namespace; the settings of Airflow's configuration unless given.
+
+        """
+        settings = direct_settings(None, worker_config)
+        found = [cls._of_record(record, settings) for record in _Record.all(settings)]
+        if settings.backend == "kubernetes":
+            found += [cls._of_pod(pod, settings) for pod in _pods(settings)]
+        return found
+
+    @classmethod
+    def get(cls, name: str, worker_config: Config = None) -> Worker:
+        """Return a kept worker, to go on with it.
+
+        Raises:
+            ConfigurationError: there is none of this name; says which there are.
+
+        """
+        workers = cls.list(worker_config)
+        for worker in workers:
+            if worker.name == name:
+                return worker
+        known = ", ".join(worker.name for worker in workers) or "none"
+        raise ConfigurationError(f"there is no worker {name!r}", f"These are there: {known}.")
+
+    @classmethod
+    def _of_record(cls, record: _Record, settings: Settings) -> Worker:
+        worker = cls.__new__(cls)
+        config = replace(WorkerConfig.of(record.config), terminate_on_completion=False)
+        worker._be(replace(settings, config=config), as_node(record.node), "worker")
+        worker._name, worker._status = record.name, "idle"
+        worker._place = LocalPlace(Path(record.folder))
+        return worker
+
+    @classmethod
+    def _of_pod(cls, pod: dict[str, Any], settings: Settings) -> Worker:
+        from airflow_provider_tasks.workers.connections import connected_cluster
+
+        worker = cls.__new__(cls)
+        config = replace(settings.config, terminate_on_completion=False)
+        worker._be(replace(settings, config=config), None, "worker")
+        worker._name, worker._status = pod["metadata"]["name"], "idle"
+        cluster = connected_cluster(config.kubernetes_conn_id)
+        worker._place = PodPlace(cluster, pod["metadata"]["namespace"], worker._name)
+        worker._pod = pod
+        return worker
+
+    def _where(self) -> Place:
+        self._check()
+        self.start()
+        assert self._place is not None
+        return self._place
+
+    def _check(self) -> None:
+        if self._status == "terminated":
+            raise ConfigurationError(f"worker {self._name} is terminated", "Make another one.")
+
+    def _run(self, what: Request, *, show: bool) -> Outcome:
+        """Run a request."""
+        self._check()
+        backend = self._started()
+        request = complete(
+            what,
+            self._settings,
+            requirements=[],
+            context={"node": None if self.node is None else self.node.to_json(), "params": {}},
+            variables={},
+            here=backend.environment,
+        )
+        self._status = "running"
+        with Progress(f"worker {backend.name} starts") as progress:
+
+            def on_output(line: str) -> None:
+                progress.end()
+                self._lines.append(line)
+                if sys.stdout is not None:
+                    sys.stdout.write(f"{line}\n")
+                    sys.stdout.flush()
+                self._note_line(line)
+
+            try:
+                outcome = backend.run(request, on_output if show else lambda _: progress.end())
+            except BaseException:
+                self.terminate()
+                raise
+        self._status = "idle"
+        self._name = backend.name
+        self._know_place(backend)
+        _log.info("Worker %s: %s", backend.name, timeline_line(outcome))
+        # Until the next task nothing of a worker that is kept runs in this process.
+        backend.close()
+        self._backend = None
+        return outcome
+
+    def _note_line(self, line: str) -> None:
+        if isinstance(self._place, LocalPlace):
+            with (self._place.folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(f"{line}\n")
+
+    def _started(self) -> WorkerBackend:
+        if self._backend is None:
+            self._backend = self._opened()
+            self._backend.__enter__()
+            self._name = self._backend.name
+            self._know_place(self._backend)
+        return self._backend
+
+    def _opened(self) -> WorkerBackend:
+        """Return what runs requests: anew, or where one left off."""
+        if isinstance(self._place, LocalPlace):
+            from airflow_provider_tasks.workers.local import LocalWorker
+
+            python, cache = self._settings.config.python, self._settings.cache_folder
+            return LocalWorker(cache_folder=cache, python=python, keep=True, folder=self._place.folder)
+        backend = open_worker(
+            self._settings, self._owner, node=self.node, implementation=lambda: self._owner.run_id, on_note=_say
+        )
+        if self._pod is not None:
+            from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
+
+            assert isinstance(backend, KubernetesWorker)
+            assert isinstance(self._place, PodPlace)
+            read = self._place.read_log(lambda _: None)
+            backend.take_up(self._pod, read.outcomes, read.lines)
+        return backend
+
+    def _know_place(self, backend: WorkerBackend) -> None:
+        if self._place is not None:
+            return
+        from airflow_provider_tasks.workers.local import LocalWorker
+
+        if isinstance(backend, LocalWorker):
+            self._place = LocalPlace(backend.folder)
+            if self._settings.config.terminate_on_completion is False:
+                _Record.of(self, backend.folder).write(self._settings)
+        elif self._status != "new":
+            from airflow_provider_tasks.workers.connections import connected_cluster
+            from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
+
+            assert isinstance(backend, KubernetesWorker)
+            self._pod = backend.pod
+            cluster = connected_cluster(self._settings.config.kubernetes_conn_id)
+            self._place = PodPlace(cluster, backend.namespace, backend.name)
+
+
+def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
+    file_name: str | os.PathLike[str],
+    files_path: str | os.PathLike[str] | None = None,
+    upload_files: bool = True,
+    file_path_on_worker: str | None = None,
+    worker_config: Config = None,
+    terminate_on_completion: bool = True,
+    capture_task_output: bool = True,
+    python_venv_name: str | None = None,
+    max_files_to_upload: int = MAX_FILES,
+    args: Sequence[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    raise_on_failure: bool = False,
+) -> tuple[Worker, bool]:
+    """Run a file in a worker, without Airflow running; what it prints is printed as it comes.
+
+    Args:
+        file_name: a ``.py`` or ``.sh`` file or a notebook (``.ipynb``, whose executed copy ``NAME_output.ipynb`` is put
+            beside it); a relative path begins in ``files_path``, or else in the working directory.
+        files_path: the folder that goes along; the file's own unless given.
+        upload_files: False where all is in the worker already.
+        file_path_on_worker: where the file is in the worker, if nothing is uploaded; ``file_name`` unless given.
+        worker_config: what the worker is: an object, a mapping, or the path of a JSON or YAML file.
+        terminate_on_completion: False keeps the worker, to look at it.
+        capture_task_output: False prints and keeps nothing of what the task prints.
+        python_venv_name: run with the virtual environment ``~/.venv/NAME`` of the worker.
+        max_files_to_upload: how many files may go along.
+        args: arguments of a script.
+        parameters: values for the script, in its environment, or for the notebook's cell tagged ``parameters``.
+        raise_on_failure: raise where the task fails, instead of returning False.
+
+    Returns:
+        The worker, whose ``outcome`` tells what came of the task, and whether that succeeded.
+
+    Raises:
+        ConfigurationError: an argument, or a setting, is wrong.
+        PayloadError: what would go along is too large.
+        WorkerError: the worker failed; with ``raise_on_failure``, the task did.
+
+    Example::
+
+        worker, success = run_task("task_1.py", parameters={"day": "2026-01-31"})
+
+    """
+    end = None if terminate_on_completion else False
+    extra = WorkerConfig(terminate_on_completion=end, python_venv_name=python_venv_name)
+    worker = Worker.__new__(Worker)
+    worker._be(direct_settings(None, worker_config, extra), None, os.path.basename(os.fspath(file_name)))
+    try:
+        success = worker.run_task(
+            file_name,
+            files_path,
+            upload_files,
+            file_path_on_worker,
+            capture_task_output,
+            max_files_to_upload,
+            args,
+            parameters,
+            raise_on_failure,
+        )
+    finally:
+        if worker.config.terminate_on_completion is not False:
+            worker.terminate()
+    return worker, success
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A file as a request."""
+
+    request: Request
+    is_notebook: bool
+    executed_path: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        file_name: str | os.PathLike[str],
+        files_path: str | os.PathLike[str] | None,
+        upload_files: bool,
+        file_path_on_worker: str | None,
+        max_files: int,
+        args: Sequence[str] | None,
+        parameters: Mapping[str, Any] | None,
+    ) -> _Task:
+        name = os.fspath(file_name)
+        parameters = dict(parameters or {})
+        check_parameters(parameters)
+        if isinstance(args, (str, bytes)):
+            raise ConfigurationError(f"args={args!r}: expected a list of arguments, as [{args!r}]")
+        if file_path_on_worker is not None and upload_files:
+            raise ConfigurationError(
+                f"file_path_on_worker={file_path_on_worker!r} names a file that is in the worker already",
+                "Set upload_files=False with it, or leave it out.",
+            )
+        request: Request = {"version": protocol.VERSION}
+        executed = None
+        if upload_files:
+            start = None if files_path is None else os.fspath(files_path)
+            folder, on_worker = locate(
+                name, kinds=KINDS, start=os.getcwd(), folder=start, max_files=max_files, whose="run_task"
+            )
+            request["files"] = as_text(pack_folder(folder, max_files))
+            executed = Path(folder, on_worker).with_name(f"{Path(on_worker).stem}_output.ipynb")
+        else:
+            on_worker = file_path_on_worker or name
+            check_kind(on_worker, KINDS, "run_task")
+        is_notebook = on_worker.endswith(".ipynb")
+        if is_notebook and args:
+            raise ConfigurationError("args are for scripts", "A notebook takes parameters.")
+        arguments: dict[str, Any] = {"file": on_worker, "parameters": parameters}
+        if is_notebook:
+            arguments |= {"kernel_name": None, "options": {}, "send_back": executed is not None}
+        else:
+            arguments |= {"args": [str(value) for value in args or ()], "skip_on_exit_code": []}
+        request["call"] = "notebook" if is_notebook else "script"
+        request["arguments"] = values.encode(arguments)
+        return cls(request, is_notebook, executed if is_notebook else None)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A local worker that is kept, as a file that other processes find."""
+
+    name: str
+    folder: str
+    until: float
+    config: dict[str, Any]
+    node: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, worker: Worker, folder: Path) -> _Record:
+        config = worker.config.to_dict()
+        config.pop("env_variables", None)  # what may be secret is not written down
+        node = None if worker.node is None else worker.node.to_json()
+        return cls(worker.name, str(folder), time.time() + worker._settings.keep_seconds, config, node)
+
+    @staticmethod
+    def path(settings: Settings, name: str) -> Path:
+        return settings.cache_folder / "workers" / f"{name}.json"
+
+    def write(self, settings: Settings) -> None:
+        path = self.path(settings, self.name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(json.dumps(vars(self)), encoding="utf-8")
+
+    @classmethod
+    def all(cls, settings: Settings) -> list[_Record]:
+        """Return those whose worker is there and whose time is not over; what is left of others goes."""
+        found = []
+        for path in sorted((settings.cache_folder / "workers").glob("*.json")):
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                record = cls(**json.loads(path.read_text(encoding="utf-8")))
+                if record.until > time.time() and Path(record.folder).is_dir():
+                    found.append(record)
+                    continue
+                files.remove(record.folder)
+                path.unlink(missing_ok=True)
+        return found
+
+
+def _pods(settings: Settings) -> list[dict[str, Any]]:
+    """Return the pods of this installation that are kept and run."""
+    from airflow_provider_tasks.workers.connections import connected_cluster
+    from airflow_provider_tasks.workers.kubernetes.identity import Identity
+    from airflow_provider_tasks.workers.kubernetes.submit import container_state, is_kept
+
+    async def work() -> list[dict[str, Any]]:
+        from airflow_provider_tasks.workers.kubernetes.api import Api
+
+        async with Api(connected_cluster(settings.config.kubernetes_conn_id), settings.config.namespace) as api:
+            pods, _ = await api.list_pods(Identity.selector(settings.installation))
+            return pods
+
+    pods = in_a_thread(work)
+    return [
+        pod
+        for pod in pods
+        if is_kept(pod) and container_state(pod, "running") is not None and not pod["metadata"].get("deletionTimestamp")
+    ]
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

@@ -1,0 +1,259 @@
+"""What a person does before there is a DAG: run a file, look at its worker, go on with it, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_tasks import Worker, run_task
+from airflow_provider_tasks.workers.failures import (
+    ConfigurationError,
+    EnvironmentFailedError,
+    PayloadError,
+    TaskRaisedError,
+)
+
+from .conftest import KUBERNETES, LOCAL
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Write files into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(**texts):
+        for name, text in texts.items():
+            stem, _, suffix = name.rpartition("_")
+            Path(f"{stem}.{suffix}").write_text(textwrap.dedent(text))
+        return tmp_path
+
+    return write
+
+
+def keep(config):
+    return {**config.to_dict(), "terminate_on_completion": False}
+
+
+def test_a_script_runs_and_its_worker_is_gone(config, files, capsys):
+    files(
+        task_1_py="""
+        import os
+        from helper import word
+        print(word, os.environ["day"])
+        open(os.environ["AIRFLOW_TASK_RESULT"], "w").write("3")
+        """,
+        helper_py="word = 'hello'",
+    )
+    worker, success = run_task("task_1.py", worker_config=config, parameters={"day": "2026-01-31"})
+    assert success
+    assert capsys.readouterr().out.splitlines()[0] == "hello 2026-01-31"
+    assert (worker.status, worker.outcome.result, worker.logs()) == ("terminated", 3, "hello 2026-01-31")
+    worker.terminate()
+    with pytest.raises(ConfigurationError, match="is terminated"):
+        worker.exec("true")
+
+
+def test_a_shell_script_with_arguments_and_a_startup_script(config, files, capsys):
+    files(task_2_sh='echo "$1 and $2 $(cat made)"')
+    settings = {**config.to_dict(), "startup_script": "echo made before > made"}
+    _, success = run_task("task_2.sh", worker_config=settings, args=["one", 2])
+    assert success
+    assert "one and 2 made before" in capsys.readouterr().out
+
+
+def test_a_task_that_raises_is_shown_and_its_worker_can_be_looked_at(config, files, capsys, tmp_path):
+    files(
+        task_3_py="""
+        open("my_log.txt", "w").write("so far")
+        raise SystemError("Simulated error")
+        """,
+        again_sh="cat my_log.txt; echo more >> my_log.txt",
+    )
+    worker, success = run_task("task_3.py", worker_config=config, terminate_on_completion=False)
+    try:
+        assert not success
+        told = capsys.readouterr()
+        assert "SystemError: Simulated error" in told.out
+        assert "task_3.py ended with exit code 1" in told.err
+        assert worker.status == "idle"
+        assert worker.exec("cat my_log.txt; exit 3") == (3, "so far")
+        assert worker.run_task("again.sh")
+        assert capsys.readouterr().out.splitlines()[0] == "so far"
+        (tmp_path / "more").mkdir()
+        (tmp_path / "more" / "data.bin").write_bytes(bytes(range(256)))
+        worker.upload_files("more", to="data")
+        assert worker.exec("cksum < data/data.bin").output == _cksum(tmp_path / "more" / "data.bin")
+        assert worker.download_files("data", to="back") == [Path("back/data.bin")]
+        assert Path("back/data.bin").read_bytes() == bytes(range(256))
+        assert [path.name for path in worker.download_files("my_log.txt", to="back")] == ["my_log.txt"]
+        assert Path("back/my_log.txt").read_text() == "so farmore\n"
+        with pytest.raises(ConfigurationError, match="can't send 'nothing'"):
+            worker.download_files("nothing")
+        for path in ("../../etc", "/etc/passwd"):
+            with pytest.raises(ConfigurationError, match="leads out of the task's folder"):
+                worker.download_files(path)
+    finally:
+        worker.terminate()
+        worker.terminate()
+    assert worker.status == "terminated"
+
+
+def _cksum(path):
+    with path.open("rb") as file:
+        return subprocess.run(["cksum"], stdin=file, capture_output=True, text=True, check=True).stdout
+
+
+def test_another_process_goes_on_with_a_kept_worker(config, files, capfd):
+    folder = files(
+        first_sh="echo first; echo 1 > number",
+        second_sh='echo "second finds $(cat number)"',
+        other_py="""
+        import json, sys
+        from airflow_provider_tasks import Worker
+        config = json.loads(sys.argv[1])
+        worker = Worker.get(sys.argv[2], config)
+        print("had printed:", worker.logs())
+        assert worker.run_task("second.sh")
+        assert "second finds 1" in worker.logs()
+        worker.terminate()
+        print("left:", [found.name for found in Worker.list(config) if found.name == sys.argv[2]])
+        """,
+    )
+    worker, success = run_task("first.sh", worker_config=config, terminate_on_completion=False)
+    assert success
+    assert worker.name in [found.name for found in Worker.list(config)]
+    argv = [sys.executable, str(folder / "other.py"), json.dumps(config.to_dict()), worker.name]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "had printed: first" in done.stdout
+    assert "second finds 1" in done.stdout
+    assert "left: []" in done.stdout
+    with pytest.raises(ConfigurationError, match=f"there is no worker '{worker.name}'"):
+        Worker.get(worker.name, config)
+
+
+def test_a_worker_that_is_made_first(config, files):
+    files(count_sh='ls | wc -l > "$AIRFLOW_TASK_RESULT"', one_txt="1", two_txt="2")
+    with Worker(config, node={"name": "edge"}) as worker:
+        assert (worker.status, worker.name, worker.node.name) == ("new", "", "edge")
+        assert worker.exec("echo it runs").output == "it runs\n"
+        assert worker.run_task("count.sh")
+        assert worker.outcome.result == 3
+    assert worker.status == "terminated"
+
+
+def test_nothing_is_captured_where_nobody_asks(config, files, capsys):
+    files(task_sh="echo quiet")
+    worker, success = run_task("task.sh", worker_config=config, capture_task_output=False)
+    assert (success, worker.logs()) == (True, "")
+    assert "quiet" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("backend", [LOCAL, KUBERNETES])
+def test_what_is_there_already(backend, files, request, monkeypatch):
+    config = None
+    if backend == "kubernetes":
+        config = request.getfixturevalue("pods").settings().config
+    settings = {**(config.to_dict() if config else {}), "startup_script": "echo 'echo it was there' > there.sh"}
+    files()
+    worker, success = run_task("x.sh", upload_files=False, file_path_on_worker="there.sh", worker_config=settings)
+    assert (success, worker.logs()) == (True, "it was there")
+
+
+def test_a_virtual_environment_of_the_worker(files, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files(where_py="import sys; print(sys.prefix)")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv" / "mine"], check=True)
+    worker, success = run_task("where.py", python_venv_name="mine", worker_config={"env_variables": {"A": "b"}})
+    assert (success, worker.logs()) == (True, str(tmp_path / ".venv" / "mine"))
+    with pytest.raises(EnvironmentFailedError, match="'other'"):
+        run_task("where.py", python_venv_name="other", raise_on_failure=True)
+
+
+def test_a_failure_may_be_raised(files):
+    files(task_sh="exit 3")
+    with pytest.raises(TaskRaisedError, match="exit code 3"):
+        run_task("task.sh", raise_on_failure=True)
+
+
+def test_settings_from_a_file(files):
+    files(worker_yaml="env_variables: {LEVEL: '3'}", task_sh="echo level $LEVEL")
+    worker, _ = run_task("task.sh", worker_config="worker.yaml")
+    assert worker.logs() == "level 3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"file_name": "none.py"}, ConfigurationError, "there is no file"),
+        ({"file_name": "folder.sh"}, ConfigurationError, "is a folder, expected a file"),
+        ({"file_name": "task.exe"}, ConfigurationError, r"is none of the files that it runs: \*.py, \*.sh, \*.ipynb"),
+        ({"file_name": "task.sh", "args": "one"}, ConfigurationError, r"expected a list of arguments, as \['one'\]"),
+        ({"file_name": "task.sh", "parameters": {"a b": 1}}, ConfigurationError, "'a b' is no name"),
+        ({"file_name": "task.sh", "file_path_on_worker": "a.sh"}, ConfigurationError, "Set upload_files=False"),
+        ({"file_name": "task.sh", "worker_config": {"worker_sise": 1}}, ConfigurationError, "worker_size"),
+        ({"file_name": "many/task.sh", "max_files_to_upload": 1}, ConfigurationError, "at most 1 go to a worker"),
+        ({"file_name": "link/task.sh"}, ConfigurationError, "link that leads outside"),
+        ({"file_name": "large/task.sh"}, PayloadError, "the largest: data.bin"),
+    ],
+)
+def test_bad_input(files, arguments, error, message):
+    folder = files(task_sh="true")
+    (folder / "folder.sh").mkdir()
+    for name in ("many", "link", "large"):
+        (folder / name).mkdir()
+        (folder / name / "task.sh").write_text("true")
+    (folder / "many" / "other.sh").write_text("true")
+    os.symlink("/etc", folder / "link" / "etc")
+    (folder / "large" / "data.bin").write_bytes(os.urandom(17 * 2**20))
+    with pytest.raises(error, match=message):
+        run_task(**arguments)
+
+
+@pytest.mark.parametrize("name", ["a name with spaces 🚀.sh", "CRLF.sh", "no_shebang.sh"])
+def test_odd_files(files, name):
+    folder = files()
+    text = "echo it ran\n"
+    (folder / name).write_bytes((text if name != "CRLF.sh" else text.replace("\n", "\r\n")).encode())
+    worker, success = run_task(name)
+    assert success
+    assert worker.logs().strip() == "it ran"
+
+
+def test_what_a_hostile_worker_sends_stays_in_its_folder(tmp_path):
+    import io
+    import tarfile
+
+    from airflow_provider_tasks.workers.places import unpack_here
+
+    for name, kind in (("../out", tarfile.REGTYPE), ("/abs", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            archive.addfile(entry)
+        target = tmp_path / "in"
+        if name == "/abs":
+            assert unpack_here(buffer.getvalue(), target) is not None  # the slash goes
+        else:
+            with pytest.raises(PayloadError):
+                unpack_here(buffer.getvalue(), target)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    with pytest.raises(PayloadError, match="can't be unpacked"):
+        unpack_here(b"nothing", tmp_path / "in")
+
+
+def test_a_local_worker_whose_time_is_over_goes(files):
+    files(task_sh="true")
+    worker, _ = run_task("task.sh", worker_config={"keep_seconds": 0.1}, terminate_on_completion=False)
+    import time
+
+    time.sleep(0.2)
+    assert worker.name not in [found.name for found in Worker.list()]
+    assert not Path(worker._place.folder).exists()
