@@ -144,7 +144,7 @@ class WorkerOperator(BaseOperator):
             self._worker.kill()
         with self._worker as worker:
             if settings.config.terminate_on_completion is False and settings.backend == "local":
-                self.log.info("The worker is kept, as terminate_on_completion=False says: %s", worker.place)
+                self._register_kept(worker, settings, node)
             try:
                 work = self.prepare(context, node)
                 about |= {"implementation": work.implementation, "worker": worker.name}
@@ -202,6 +202,19 @@ class WorkerOperator(BaseOperator):
             implementation=lambda: f"{self.implementation} {context['dag_run'].clear_number or 0}",
             timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
             on_note=self._log_output,
+        )
+
+    def _register_kept(self, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:
+        from pathlib import Path
+
+        from airflow_provider_tasks.workers.kept import Record
+
+        Record.of(settings, node, worker.name, Path(worker.place)).write(settings)
+        self.log.info(
+            "The worker is kept for %.0f s, as terminate_on_completion=False says: Worker.get(%r), in %s",
+            settings.keep_seconds,
+            worker.name,
+            worker.place,
         )
 
     def on_kill(self) -> None:

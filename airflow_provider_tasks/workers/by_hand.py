@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import sys
-import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_tasks.model.node import as_node
-from airflow_provider_tasks.runtime import files, protocol, values
+from airflow_provider_tasks.runtime import protocol, values
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.kept import Record
 from airflow_provider_tasks.workers.notebooks import conclude_notebook
 from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
 from airflow_provider_tasks.workers.outcomes import error_of, timeline_line, traceback_lines
@@ -232,7 +230,7 @@ class Worker:
             self._backend = None
         if self._place is not None:
             self._place.remove()
-            _Record.path(self._settings, self._name).unlink(missing_ok=True)
+            Record.path(self._settings, self._name).unlink(missing_ok=True)
 
     @classmethod
     def list(cls, worker_config: Config = None) -> Workers:
@@ -246,7 +244,7 @@ class Worker:
 
         """
         settings = direct_settings(None, worker_config)
-        found = [cls._of_record(record, settings) for record in _Record.all(settings)]
+        found = [cls._of_record(record, settings) for record in Record.all(settings)]
         if settings.backend == "kubernetes":
             found += [cls._of_pod(pod, settings) for pod in _pods(settings)]
         return found
@@ -267,7 +265,7 @@ class Worker:
         raise ConfigurationError(f"there is no worker {name!r}", f"These are there: {known}.")
 
     @classmethod
-    def _of_record(cls, record: _Record, settings: Settings) -> Worker:
+    def _of_record(cls, record: Record, settings: Settings) -> Worker:
         worker = cls.__new__(cls)
         config = replace(WorkerConfig.of(record.config), terminate_on_completion=False)
         worker._be(replace(settings, config=config), as_node(record.node), "worker")
@@ -375,7 +373,7 @@ class Worker:
         if isinstance(backend, LocalWorker):
             self._place = LocalPlace(backend.folder)
             if self._settings.config.terminate_on_completion is False:
-                _Record.of(self, backend.folder).write(self._settings)
+                Record.of(self._settings, self.node, backend.name, backend.folder).write(self._settings)
         elif self._status != "new":
             from airflow_provider_tasks.workers.connections import connected_cluster
             from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
@@ -505,47 +503,6 @@ class _Task:
         request["call"] = "notebook" if is_notebook else "script"
         request["arguments"] = values.encode(arguments)
         return cls(request, is_notebook, executed if is_notebook else None)
-
-
-@dataclass(frozen=True)
-class _Record:
-    """A local worker that is kept, as a file that other processes find."""
-
-    name: str
-    folder: str
-    until: float
-    config: dict[str, Any]
-    node: dict[str, Any] | None
-
-    @classmethod
-    def of(cls, worker: Worker, folder: Path) -> _Record:
-        config = worker.config.to_dict()
-        config.pop("env_variables", None)  # what may be secret is not written down
-        node = None if worker.node is None else worker.node.to_json()
-        return cls(worker.name, str(folder), time.time() + worker._settings.keep_seconds, config, node)
-
-    @staticmethod
-    def path(settings: Settings, name: str) -> Path:
-        return settings.cache_folder / "workers" / f"{name}.json"
-
-    def write(self, settings: Settings) -> None:
-        path = self.path(settings, self.name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(json.dumps(vars(self)), encoding="utf-8")
-
-    @classmethod
-    def all(cls, settings: Settings) -> list[_Record]:
-        """Return those whose worker is there and whose time is not over; what is left of others goes."""
-        found = []
-        for path in sorted((settings.cache_folder / "workers").glob("*.json")):
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                record = cls(**json.loads(path.read_text(encoding="utf-8")))
-                if record.until > time.time() and Path(record.folder).is_dir():
-                    found.append(record)
-                    continue
-                files.remove(record.folder)
-                path.unlink(missing_ok=True)
-        return found
 
 
 def _pods(settings: Settings) -> list[dict[str, Any]]:

@@ -181,3 +181,19 @@ def test_a_file_of_settings_is_looked_for_beside_the_dag_file(parse, dags_folder
             TaskOperator.partial(task_id="m", task=Ping(), worker_config="worker.yaml").expand(node=[Node("n")])
         """).dag
     assert [dag.get_task(name).worker_config for name in ("f", "t")] == [{"worker_size": "Small"}] * 2
+
+
+def test_a_kept_local_worker_is_found_from_outside(run):
+    from airflow_provider_tasks import Worker
+
+    done = run("""
+        @task.worker(worker_config={"terminate_on_completion": False})
+        def leave():
+            open("note.txt", "w").write("left behind")
+        with DAG("kept"):
+            leave()
+    """)
+    worker = Worker.get(done.xcom("leave", "outcome")["worker"])
+    assert worker.exec("cat note.txt").output == "left behind"
+    worker.terminate()
+    assert worker.name not in [found.name for found in Worker.list()]

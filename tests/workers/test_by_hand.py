@@ -18,6 +18,7 @@ from airflow_provider_tasks.workers.failures import (
     PayloadError,
     TaskRaisedError,
 )
+from tests.runtime.notebooks import write
 
 from .conftest import KUBERNETES, LOCAL
 
@@ -27,13 +28,13 @@ def files(tmp_path, monkeypatch):
     """Write files into the working directory."""
     monkeypatch.chdir(tmp_path)
 
-    def write(**texts):
+    def write_texts(**texts):
         for name, text in texts.items():
             stem, _, suffix = name.rpartition("_")
             Path(f"{stem}.{suffix}").write_text(textwrap.dedent(text))
         return tmp_path
 
-    return write
+    return write_texts
 
 
 def keep(config):
@@ -257,3 +258,34 @@ def test_a_local_worker_whose_time_is_over_goes(files):
     time.sleep(0.2)
     assert worker.name not in [found.name for found in Worker.list()]
     assert not Path(worker._place.folder).exists()
+
+
+def test_a_notebook_and_its_executed_copy_beside_it(files, capsys):
+    folder = files()
+    glue = "from airflow_provider_tasks import glue\nglue('result', day + 1)"
+    write(folder / "report.ipynb", ("parameters", "day = 1"), glue)
+    worker, success = run_task("report.ipynb", parameters={"day": 41})
+    assert (success, worker.outcome.result) == (True, 42)
+    assert "day = 41" in (folder / "report_output.ipynb").read_text()
+    write(folder / "broken.ipynb", ("parameters", "day = 1"), "raise SystemError('Simulated error')")
+    worker, success = run_task("broken.ipynb")
+    assert not success
+    assert "Simulated error" in capsys.readouterr().err
+    assert "Simulated error" in (folder / "broken_output.ipynb").read_text()
+
+
+def test_a_script_that_runs_a_notebook_which_fails(files, capsys):
+    folder = files(
+        task_with_notebook_py="""
+        from airflow_provider_tasks import execute_notebook
+        execute_notebook("task_with_notebook", raise_on_failure=True)
+        """
+    )
+    write(folder / "task_with_notebook.ipynb", ("parameters", "day = 1"), "raise SystemError('Simulated error')")
+    worker, success = run_task("task_with_notebook.py", terminate_on_completion=False)
+    try:
+        assert not success
+        assert "SystemError: Simulated error" in capsys.readouterr().out
+        assert worker.exec("ls task_with_notebook_output.ipynb").exit_code == 0
+    finally:
+        worker.terminate()
