@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
-from airflow_provider_tasks.runtime import values
+from airflow_provider_tasks.runtime import command, values
 from airflow_provider_tasks.runtime.home import python_environment
 from airflow_provider_tasks.runtime.signals import SkipTask
 
@@ -82,7 +83,10 @@ def run_script(
     with contextlib.suppress(FileNotFoundError):
         os.unlink(result)  # of an earlier script, in a worker that takes many
     environment = {**python_environment(os.environ), **_as_variables(parameters or {}), RESULT_VARIABLE: result}
-    ended = subprocess.run([*_interpreter(path), path, *args], env=environment, check=False)
+    with tempfile.TemporaryDirectory(prefix=f"{command.NAME}-") as folder:
+        places = [command.put_on_path(folder), environment.get("PATH", os.defpath)]
+        environment["PATH"] = os.pathsep.join(places)
+        ended = subprocess.run([*_interpreter(path), path, *args], env=environment, check=False)
     if ended.returncode in skip_on_exit_code:
         raise SkipTask(f"{os.path.basename(file)} ended with exit code {ended.returncode}")
     if ended.returncode != 0:

@@ -107,6 +107,11 @@ class Worker:
         """``new``, ``running`` (a task), ``idle`` or ``terminated``."""
         return self._status
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people: a folder, a pod; empty until it has started."""
+        return str(self._place) if self._place is not None else ""
+
     def __repr__(self) -> str:
         return f"<Worker {self._name or '(not started)'}: {self._settings.backend}, {self._status}>"
 

@@ -65,6 +65,10 @@ class LocalPlace:
         self.folder = folder
         self._task = folder / "task"
 
+    def __str__(self) -> str:
+        """Return where it is."""
+        return str(self.folder)
+
     def execute(self, command: str) -> Executed:
         """Run a command of the shell in the task's folder, with the environment that a task has."""
         self._task.mkdir(exist_ok=True)
@@ -109,6 +113,10 @@ class PodPlace:
         self._cluster = cluster
         self._namespace = namespace
         self._name = name
+
+    def __str__(self) -> str:
+        """Return where it is."""
+        return f"pod {self._name} in namespace {self._namespace or 'default'}"
 
     def execute(self, command: str) -> Executed:
         """Run a command of the shell in the task's folder."""

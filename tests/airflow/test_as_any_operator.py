@@ -155,7 +155,7 @@ def test_a_kill_before_the_worker_is_there_is_not_forgotten(parse):
     operator.on_kill()
 
     class Ti:
-        dag_id, task_id, try_number, map_index = "a_dag", "t", 1, -1
+        dag_id, run_id, task_id, try_number, map_index = "a_dag", "a_run", "t", 1, -1
         pushed: list = []
 
         def xcom_push(self, key, value):
