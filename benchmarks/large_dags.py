@@ -48,10 +48,10 @@ def measure_once(name: str) -> Measured:
     return build_and_serialize("a_dag_file", name, TASKS)
 
 
-def build_and_serialize(module_name: str, name: str, tasks: int) -> Measured:
+def build_and_serialize(module_name: str, name: str, tasks: int, dag_file: str = DAG_FILE) -> Measured:
     from airflow.serialization.serialized_objects import DagSerialization
 
-    build = getattr(installation.load(module_name, DAG_FILE), name)
+    build = getattr(installation.load(module_name, dag_file), name)
     begun = time.perf_counter()
     dag = build(tasks)
     built = time.perf_counter()

@@ -10,6 +10,7 @@ from functools import partial
 
 from benchmarks import installation
 from benchmarks.execution import execute_in_a_fork
+from benchmarks.large_dags import build_and_serialize
 from benchmarks.measuring import Measured, Row, in_a_fork, measure_in_turns
 
 QUESTION = "pipelines"
@@ -39,7 +40,7 @@ CASES = {
 def measure(rounds: int) -> list[Row]:
     installation.load("loaded_once", DAG_FILE)  # what the operators import is no part of this question
     for name, _ in CASES.values():
-        build_and_serialize("loaded_once", name, 1)
+        build_and_serialize("loaded_once", name, 1, DAG_FILE)
     cases = {case: partial(in_a_fork, partial(measure_once, *wanted)) for case, wanted in CASES.items()}
     found = measure_in_turns(QUESTION, cases, rounds)
     rows = []
@@ -60,19 +61,8 @@ def measure_once(name: str, size: int) -> Measured:
     # As a DAG file is in its process: compiled and executed anew, with classes that nothing has seen before.
     installation.load("a_dag_file", DAG_FILE)
     loaded = time.perf_counter() - begun
-    return build_and_serialize("a_dag_file", name, size, loaded)
-
-
-def build_and_serialize(module_name: str, name: str, size: int, loaded: float = 0) -> Measured:
-    from airflow.serialization.serialized_objects import DagSerialization
-
-    build = getattr(installation.load(module_name, DAG_FILE), name)
-    begun = time.perf_counter()
-    dag = build(size)
-    built = time.perf_counter()
-    DagSerialization.to_dict(dag)
-    ended = time.perf_counter()
-    return {"build": built - begun, "serialize": ended - built, "parse": loaded + ended - begun}
+    found = build_and_serialize("a_dag_file", name, size, DAG_FILE)
+    return {**found, "parse": loaded + found["both"]}
 
 
 def start_processes() -> Measured:

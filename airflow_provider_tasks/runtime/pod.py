@@ -246,16 +246,11 @@ def termination_message(outcome: bytes, lines: int, limit: int = MESSAGE_LIMIT) 
 
 
 def send_outcome(number: str) -> None:
-    """Write the outcome of request ``number`` to standard output: a line with its size and digest, then itself."""
-    import hashlib
-
+    """Write the outcome of request ``number`` to standard output."""
     outcome = files.read(_request_file(int(number)) + ".outcome", protocol.OUTCOME_LIMIT + 1)
     if outcome is None:
         sys.exit(f"there is no outcome of request {number}")
-    out = sys.stdout.buffer
-    out.write(b"%d %s\n" % (len(outcome), hashlib.sha256(outcome).hexdigest().encode("ascii")))
-    out.write(outcome)
-    out.flush()
+    _send(outcome)
 
 
 def take_request(number: str, size: str) -> None:
@@ -308,18 +303,23 @@ def _request_file(number: int) -> str:
 
 
 def send_files(path: str) -> None:
-    """Write an archive of what is at ``path``, below the task's folder, to standard output, as an outcome is."""
-    import hashlib
-
+    """Write an archive of what is at ``path``, below the task's folder, to standard output."""
     from airflow_provider_tasks.runtime.uploads import pack_path
 
     try:
         archive = pack_path(os.path.join(TASK, path))
     except OSError as error:
         sys.exit(str(error))
+    _send(archive)
+
+
+def _send(data: bytes) -> None:
+    """Write a line with the size and the digest of ``data`` to standard output, then ``data`` itself."""
+    import hashlib
+
     out = sys.stdout.buffer
-    out.write(b"%d %s\n" % (len(archive), hashlib.sha256(archive).hexdigest().encode("ascii")))
-    out.write(archive)
+    out.write(b"%d %s\n" % (len(data), hashlib.sha256(data).hexdigest().encode("ascii")))
+    out.write(data)
     out.flush()
 
 
