@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shlex
 import sys
@@ -24,9 +25,13 @@ TASK_FAILED, NOT_DONE, WORKER_FAILED = 1, 2, 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments say, and return the exit code."""
+    from airflow.sdk.exceptions import AirflowException
+
     from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError, WorkerError
 
-    given = _parser().parse_args(arguments)
+    given = _parse(sys.argv[1:] if arguments is None else list(arguments))
+    log = logging.getLogger("airflow_provider_tasks")
+    log.handlers, log.propagate = [logging.StreamHandler()], False  # standard output is for what is asked for
     try:
         code: int = given.call(given)
     except (ConfigurationError, PayloadError) as error:
@@ -35,9 +40,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WorkerError as error:
         print(error, file=sys.stderr)
         return WORKER_FAILED
+    except AirflowException as error:  # a connection that is not there, say
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return NOT_DONE
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the arguments: those behind the first ``--``, and what stands between options, are the script's."""
+    parser = _parser()
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    given, more = parser.parse_known_args(arguments[:end])
+    words = [*more, *arguments[end + 1 :]]
+    if any(word.startswith("-") for word in more) or (words and not hasattr(given, "words")):
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    if words:
+        given.words = [*given.words, *words]
+    return given
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a .py, .sh or .ipynb file in a worker")
     run.add_argument("file")
-    run.add_argument("args", nargs="*", help="arguments of a script; behind -- if they begin with a dash")
+    run.add_argument("words", nargs="*", metavar="ARG", help="arguments of a script; behind -- if one has a dash")
     run.add_argument("-p", "--parameter", action="append", type=parameter, default=[], metavar="KEY=VALUE")
     run.add_argument("--files", metavar="FOLDER", help="the folder that goes along (the file's own)")
     run.add_argument("--max-files", type=int, metavar="N", help="how many files may go along (250)")
@@ -76,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     terminate.set_defaults(call=_terminate)
     for action in (logs, execute):
         action.add_argument("name")
-    execute.add_argument("shell_command", nargs="+", metavar="COMMAND", help="behind -- if it has options")
+    execute.add_argument("words", nargs="*", metavar="COMMAND", help="behind -- if it has options")
     for action in (listed, logs, execute, terminate):
         _add_settings(action)
 
@@ -130,7 +151,7 @@ def _run(given: argparse.Namespace) -> int:
         capture_task_output=not (given.quiet or given.json),
         python_venv_name=given.venv,
         max_files_to_upload=MAX_FILES if given.max_files is None else given.max_files,
-        args=given.args,
+        args=given.words,
         parameters=dict(given.parameter),
     )
     if given.json:
@@ -163,6 +184,7 @@ def _told(worker: Worker) -> dict[str, Any]:
         "name": worker.name,
         "backend": worker.config.backend or "local",
         "node": worker.node.name if worker.node else None,
+        "status": worker.status,
         "place": worker.place,
     }
 
@@ -177,7 +199,7 @@ def _logs(given: argparse.Namespace) -> int:
 def _exec(given: argparse.Namespace) -> int:
     from airflow_provider_tasks.workers.by_hand import Worker
 
-    words = given.shell_command
+    words = given.words
     done = Worker.get(given.name, _config(given)).exec(words[0] if len(words) == 1 else shlex.join(words))
     sys.stdout.write(done.output)
     return done.exit_code

@@ -201,6 +201,7 @@ class WorkerOperator(BaseOperator):
             # Whoever clears a task wants it to run anew, also where the pod of an earlier try still runs.
             implementation=lambda: f"{self.implementation} {context['dag_run'].clear_number or 0}",
             timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
+            ends_with_parent=True,  # Airflow's supervisor of the task: without it the task runs again elsewhere
             on_note=self._log_output,
         )
 

@@ -261,9 +261,15 @@ def take_request(number: str, size: str) -> None:
     import zlib
 
     path = _request_file(int(number))
+    if os.path.lexists(path):
+        sys.exit(f"request {number} is there already: another process uses this worker")
+    try:
+        queue = os.open(_QUEUE, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        sys.exit("a task runs in this worker")
     files.write(path, zlib.decompress(data))
-    with open(_QUEUE, "wb") as queue:
-        queue.write(os.fsencode(path) + b"\n")
+    with open(queue, "wb") as file:
+        file.write(os.fsencode(path) + b"\n")
 
 
 def join_parts(folder: str = PARTS) -> bytes:
@@ -304,10 +310,10 @@ def _request_file(number: int) -> str:
 
 def send_files(path: str) -> None:
     """Write an archive of what is at ``path``, below the task's folder, to standard output."""
-    from airflow_provider_tasks.runtime.uploads import pack_path
+    from airflow_provider_tasks.runtime.uploads import inside, pack_path
 
     try:
-        archive = pack_path(os.path.join(TASK, path))
+        archive = pack_path(inside(TASK, path))
     except OSError as error:
         sys.exit(str(error))
     _send(archive)
@@ -325,12 +331,15 @@ def _send(data: bytes) -> None:
 
 def take_files(path: str, size: str) -> None:
     """Read an archive, ``size`` bytes in Base64, from standard input and unpack it below the task's folder."""
-    from airflow_provider_tasks.runtime.uploads import unpack_files
+    from airflow_provider_tasks.runtime.uploads import inside, unpack_files
 
     data = sys.stdin.buffer.read(int(size))
     if len(data) != int(size):
         sys.exit(f"the files have {len(data)} bytes, expected {size}")
-    unpack_files(data.decode("ascii"), os.path.join(TASK, path))
+    try:
+        unpack_files(data.decode("ascii"), inside(TASK, path))
+    except OSError as error:
+        sys.exit(str(error))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

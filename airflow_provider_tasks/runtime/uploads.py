@@ -50,6 +50,20 @@ def pack_path(path: str) -> bytes:
     return pack_files(path, names)
 
 
+def inside(folder: str, path: str) -> str:
+    """Return a path below a folder, links on the way followed.
+
+    Raises:
+        PermissionError: it leads out of the folder.
+
+    """
+    root = os.path.realpath(folder)
+    found = os.path.realpath(os.path.join(root, path))
+    if os.path.commonpath([root, found]) != root:
+        raise PermissionError(f"{path} leads out of the folder in which tasks run")
+    return found
+
+
 def unpack_files(archive: str, folder: str) -> None:
     """Unpack an archive, in Base64, into a folder; what lies there under the same names is replaced."""
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive)), mode="r:gz") as opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -12,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.runtime import protocol, values
+from airflow_provider_tasks.workers import kept
 from airflow_provider_tasks.workers.config import WorkerConfig
-from airflow_provider_tasks.workers.failures import ConfigurationError
+from airflow_provider_tasks.workers.failures import ClusterError, ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.kept import Record
+from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.notebooks import conclude_notebook
 from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
 from airflow_provider_tasks.workers.outcomes import error_of, timeline_line, traceback_lines
 from airflow_provider_tasks.workers.parameters import check_parameters
 from airflow_provider_tasks.workers.places import (
-    LOG,
     Executed,
     LocalPlace,
     Place,
@@ -30,7 +32,9 @@ from airflow_provider_tasks.workers.places import (
     unpack_here,
 )
 from airflow_provider_tasks.workers.progress import Progress
+from airflow_provider_tasks.workers.quantities import format_bytes
 from airflow_provider_tasks.workers.requests import complete
+from airflow_provider_tasks.workers.sizes import WorkerSize, find_size
 from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, check_kind, locate, pack_folder
 
 if TYPE_CHECKING:
@@ -209,6 +213,12 @@ class Worker:
             if not os.path.isfile(source):
                 raise ConfigurationError(f"there is no file or folder {source}")
             archive = pack_path(source)
+            if len(archive) > protocol.REQUEST_LIMIT:
+                raise PayloadError(
+                    f"{source} takes {format_bytes(len(archive))} compressed, "
+                    f"expected at most {format_bytes(protocol.REQUEST_LIMIT)}",
+                    "Put it into a storage.",
+                )
         self._where().take_files(archive, check_path(to))
 
     def download_files(self, path: str = ".", to: str | os.PathLike[str] = ".") -> Paths:
@@ -225,17 +235,18 @@ class Worker:
         return unpack_here(self._where().send_files(check_path(path)), Path(to).expanduser())
 
     def terminate(self) -> None:
-        """End it: its processes, its pod, its folder. Twice is fine."""
+        """End it: its processes, its pod, its folder. Twice is fine, and so is once more after an error."""
         if self._status == "terminated":
             return
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.kill()
+            backend.close()
+        place = self._place or (LocalPlace(backend.folder) if isinstance(backend, LocalWorker) else None)
+        if place is not None:
+            place.remove()
+        kept.forget(self._settings, self._name)
         self._status = "terminated"
-        if self._backend is not None:
-            self._backend.kill()
-            self._backend.close()
-            self._backend = None
-        if self._place is not None:
-            self._place.remove()
-            Record.path(self._settings, self._name).unlink(missing_ok=True)
 
     @classmethod
     def list(cls, worker_config: Config = None) -> Workers:
@@ -262,6 +273,10 @@ class Worker:
             ConfigurationError: there is none of this name; says which there are.
 
         """
+        settings = direct_settings(None, worker_config)
+        for record in Record.all(settings):
+            if record.name == name:
+                return cls._of_record(record, settings)
         workers = cls.list(worker_config)
         for worker in workers:
             if worker.name == name:
@@ -273,8 +288,10 @@ class Worker:
     def _of_record(cls, record: Record, settings: Settings) -> Worker:
         worker = cls.__new__(cls)
         config = replace(WorkerConfig.of(record.config), terminate_on_completion=False)
-        worker._be(replace(settings, config=config), as_node(record.node), "worker")
-        worker._name, worker._status = record.name, "idle"
+        size = find_size(config.worker_size, settings.sizes) if config.worker_size else WorkerSize()
+        worker._be(replace(settings, config=config, size=size), as_node(record.node), "worker")
+        worker._name = record.name
+        worker._status = "running" if kept.is_used(settings, record.name) else "idle"
         worker._place = LocalPlace(Path(record.folder))
         return worker
 
@@ -304,89 +321,129 @@ class Worker:
     def _run(self, what: Request, *, show: bool) -> Outcome:
         """Run a request."""
         self._check()
-        backend = self._started()
-        request = complete(
-            what,
-            self._settings,
-            requirements=[],
-            context={"node": None if self.node is None else self.node.to_json(), "params": {}},
-            variables={},
-            here=backend.environment,
-        )
-        self._status = "running"
-        with Progress(f"worker {backend.name} starts") as progress:
-
-            def on_output(line: str) -> None:
-                progress.end()
-                self._lines.append(line)
-                if sys.stdout is not None:
-                    sys.stdout.write(f"{line}\n")
-                    sys.stdout.flush()
-                self._note_line(line)
-
+        was_there = self._place is not None
+        with contextlib.ExitStack() as stack:
+            if was_there:
+                stack.enter_context(kept.use(self._settings, self._name))
             try:
-                outcome = backend.run(request, on_output if show else lambda _: progress.end())
-            except BaseException:
-                self.terminate()
+                backend = self._started(stack)
+                request = complete(
+                    what,
+                    self._settings,
+                    requirements=[],
+                    context={"node": None if self.node is None else self.node.to_json(), "params": {}},
+                    variables={},
+                    here=backend.environment,
+                )
+                self._status = "running"
+                progress = stack.enter_context(Progress(f"worker {backend.name} starts"))
+                output = stack.enter_context(_Output(progress, self._place, self._lines, show=show))
+                outcome = backend.run(request, output.take)
+            except BaseException as error:
+                if was_there and isinstance(error, (ClusterError, ConfigurationError, PayloadError)):
+                    self._rest()  # what earlier tasks left there is not lost with this one
+                else:
+                    self.terminate()
                 raise
+            self._name = backend.name
+            self._know_place(backend)
+            _log.info("Worker %s: %s", backend.name, timeline_line(outcome))
+            self._rest()
+            return outcome
+
+    def _rest(self) -> None:
+        """Have nothing of a worker that is kept run in this process until the next task."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
         self._status = "idle"
-        self._name = backend.name
-        self._know_place(backend)
-        _log.info("Worker %s: %s", backend.name, timeline_line(outcome))
-        # Until the next task nothing of a worker that is kept runs in this process.
-        backend.close()
-        self._backend = None
-        return outcome
+        self._record()
 
-    def _note_line(self, line: str) -> None:
-        if isinstance(self._place, LocalPlace):
-            with (self._place.folder / LOG).open("a", encoding="utf-8") as log:
-                log.write(f"{line}\n")
-
-    def _started(self) -> WorkerBackend:
-        if self._backend is None:
-            self._backend = self._opened()
-            self._backend.__enter__()
+    def _started(self, stack: contextlib.ExitStack) -> WorkerBackend:
+        self._backend = self._opened()
+        self._backend.__enter__()
+        if isinstance(self._backend, LocalWorker) and self._place is None:
             self._name = self._backend.name
+            stack.enter_context(kept.use(self._settings, self._name))
             self._know_place(self._backend)
+        self._record()
         return self._backend
+
+    def _record(self) -> None:
+        """Let other processes find a local worker that is kept, for as long as it is from now on."""
+        if isinstance(self._place, LocalPlace) and self._settings.config.terminate_on_completion is False:
+            Record.of(self._settings, self.node, self._name, self._place.folder).write(self._settings)
 
     def _opened(self) -> WorkerBackend:
         """Return what runs requests: anew, or where one left off."""
         if isinstance(self._place, LocalPlace):
-            from airflow_provider_tasks.workers.local import LocalWorker
-
             python, cache = self._settings.config.python, self._settings.cache_folder
-            return LocalWorker(cache_folder=cache, python=python, keep=True, folder=self._place.folder)
+            return LocalWorker(
+                cache_folder=cache, python=python, keep=True, folder=self._place.folder, ends_with_parent=False
+            )
+        read = self._place.read_log(lambda _: None) if isinstance(self._place, PodPlace) else None
+        if read is not None and read.outcomes == 0:
+            raise ConfigurationError(
+                f"worker {self._name} runs a task, the one that it was made for", "Wait for its end."
+            )
         backend = open_worker(
             self._settings, self._owner, node=self.node, implementation=lambda: self._owner.run_id, on_note=_say
         )
-        if self._pod is not None:
+        if read is not None and self._pod is not None:
             from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
 
             assert isinstance(backend, KubernetesWorker)
-            assert isinstance(self._place, PodPlace)
-            read = self._place.read_log(lambda _: None)
             backend.take_up(self._pod, read.outcomes, read.lines)
         return backend
 
     def _know_place(self, backend: WorkerBackend) -> None:
         if self._place is not None:
             return
-        from airflow_provider_tasks.workers.local import LocalWorker
-
         if isinstance(backend, LocalWorker):
-            self._place = LocalPlace(backend.folder)
-            if self._settings.config.terminate_on_completion is False:
-                Record.of(self._settings, self.node, backend.name, backend.folder).write(self._settings)
-        elif self._status != "new":
-            from airflow_provider_tasks.workers.connections import connected_cluster
-            from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
+            self._place = LocalPlace(backend.folder, self._settings.config.env_variables)
+            return
+        from airflow_provider_tasks.workers.connections import connected_cluster
+        from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
 
-            assert isinstance(backend, KubernetesWorker)
-            self._pod = backend.pod
-            cluster = connected_cluster(self._settings.config.kubernetes_conn_id)
-            self._place = PodPlace(cluster, backend.namespace, backend.name)
+        assert isinstance(backend, KubernetesWorker)
+        self._pod = backend.pod
+        cluster = connected_cluster(self._settings.config.kubernetes_conn_id)
+        self._place = PodPlace(cluster, backend.namespace, backend.name)
+
+
+class _Output:
+    """Takes what a task prints: for the terminal, for :meth:`Worker.logs`, and for the log of a local worker."""
+
+    def __init__(self, progress: Progress, place: Place | None, lines: list[str], *, show: bool) -> None:
+        self._progress = progress
+        self._lines = lines
+        self._show = show
+        self._log = place.open_log() if show and isinstance(place, LocalPlace) else None
+        self._prints = sys.stdout is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._log is not None:
+            self._log.close()
+
+    def take(self, line: str) -> None:
+        """Take a line; whatever becomes of it here, the task goes on."""
+        self._progress.end()
+        if not self._show:
+            return
+        self._lines.append(line)
+        if self._prints:
+            try:
+                encoding = sys.stdout.encoding or "utf-8"
+                sys.stdout.write(f"{line}\n".encode(encoding, "backslashreplace").decode(encoding))
+                sys.stdout.flush()
+            except (OSError, ValueError):  # nobody reads it any more
+                self._prints = False
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                self._log.write(f"{line}\n".encode("utf-8", "surrogateescape"))
 
 
 def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
@@ -476,10 +533,15 @@ class _Task:
         parameters: Mapping[str, Any] | None,
     ) -> _Task:
         name = os.fspath(file_name)
+        check_parameters({} if parameters is None else parameters)
         parameters = dict(parameters or {})
-        check_parameters(parameters)
-        if isinstance(args, (str, bytes)):
+        if args is not None and not isinstance(args, (list, tuple)):
             raise ConfigurationError(f"args={args!r}: expected a list of arguments, as [{args!r}]")
+        if files_path is not None and not upload_files:
+            raise ConfigurationError(
+                f"files_path={os.fspath(files_path)!r} names what goes along",
+                "Leave it out, as upload_files=False says that nothing does.",
+            )
         if file_path_on_worker is not None and upload_files:
             raise ConfigurationError(
                 f"file_path_on_worker={file_path_on_worker!r} names a file that is in the worker already",

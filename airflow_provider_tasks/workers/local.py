@@ -91,6 +91,7 @@ class LocalWorker:
         python: the Python of the worker, a path or a command; the running one unless given.
         keep: leave the folder when the worker ends.
         folder: the folder of a kept worker, to go on in; a new one unless given.
+        ends_with_parent: end when the process that started this one ends, as Airflow's supervisor of a task does.
 
     Raises:
         ConfigurationError: there is no such Python.
@@ -98,14 +99,20 @@ class LocalWorker:
     """
 
     def __init__(
-        self, *, cache_folder: Path, python: str | None = None, keep: bool = False, folder: Path | None = None
+        self,
+        *,
+        cache_folder: Path,
+        python: str | None = None,
+        keep: bool = False,
+        folder: Path | None = None,
+        ends_with_parent: bool = True,
     ) -> None:
         self.name = f"local-{uuid.uuid4().hex[:12]}" if folder is None else name_of_folder(folder)
         self._python = _find_python(python)
         self._keep = keep
         self._cache = cache_folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._parent = os.getppid()
+        self._parent = os.getppid() if ends_with_parent else None
         self._requests = 0
         self._ended = False
         self.folder = folder or Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self.name}-"))
@@ -231,7 +238,7 @@ class LocalWorker:
             selector.register(self._control, selectors.EVENT_READ)
             answer: bytes | None = None
             while answer is None:
-                if os.getppid() != self._parent:
+                if self._parent is not None and os.getppid() != self._parent:
                     # Airflow has lost sight of this task, and will run it again elsewhere.
                     raise KilledError("the process that watches this Airflow task is gone")
                 for key, _ in selector.select(1.0):

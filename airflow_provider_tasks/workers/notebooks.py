@@ -24,7 +24,12 @@ def conclude_notebook(outcome: Outcome) -> tuple[Outcome, bytes | None]:
     if not outcome.is_success:
         return outcome, None
     came = outcome.result
-    if not isinstance(came, dict) or came.keys() != {"error", "results", "notebook"}:
+    if (
+        not isinstance(came, dict)
+        or came.keys() != {"error", "results", "notebook"}
+        or not isinstance(came["results"], dict)
+        or not isinstance(came["notebook"], (bytes, type(None)))
+    ):
         raise PayloadError("what the worker says of the notebook is not what was asked for", retry=False)
     if came["error"] is not None:
         failed = replace(outcome, status="failure", category="task", message=str(came["error"]))

@@ -39,6 +39,7 @@ def open_worker(
     node: Node | None = None,
     implementation: Callable[[], str],
     timeout: float | None = None,
+    ends_with_parent: bool = False,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> WorkerBackend:
     """Return a worker, not started yet.
@@ -50,6 +51,7 @@ def open_worker(
         implementation: names what is to run, where it is asked; a pod of an earlier try that runs the same is taken
             over.
         timeout: seconds after which nobody waits for it any more.
+        ends_with_parent: end a local one when the process that started this one ends.
         on_note: called with a line for people.
 
     Raises:
@@ -61,6 +63,7 @@ def open_worker(
             cache_folder=settings.cache_folder,
             python=settings.config.python,
             keep=settings.config.terminate_on_completion is False,
+            ends_with_parent=ends_with_parent,
         )
     from airflow_provider_tasks.workers.connections import connected_cluster
     from airflow_provider_tasks.workers.kubernetes.identity import Identity

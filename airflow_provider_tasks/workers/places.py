@@ -6,25 +6,32 @@ import asyncio
 import base64
 import contextlib
 import io
+import itertools
 import os
+import stat
 import subprocess
 import tarfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
-from airflow_provider_tasks.runtime import files
 from airflow_provider_tasks.runtime import pod as runtime
-from airflow_provider_tasks.runtime.uploads import pack_path, unpack_files
-from airflow_provider_tasks.workers.failures import ClusterError, ConfigurationError, PayloadError
-from airflow_provider_tasks.workers.local import inherited_environment
+from airflow_provider_tasks.runtime.uploads import inside, pack_path, unpack_files
+from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
+from airflow_provider_tasks.workers.kept import remove_folder
+from airflow_provider_tasks.workers.local import MARK, inherited_environment, name_of_folder
+from airflow_provider_tasks.workers.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from pathlib import Path
 
     from airflow_provider_tasks.workers.kubernetes.api import Api
     from airflow_provider_tasks.workers.kubernetes.connection import Cluster
     from airflow_provider_tasks.workers.kubernetes.output import OutputReader
+
+MOST_FILES, MOST_BYTES = 10_000, 2**30
+"""What is fetched from a worker at once, at most."""
 
 LOG = "output.log"
 """What a local worker's folder calls the file with all output of its tasks."""
@@ -59,51 +66,67 @@ class Place(Protocol):
 
 
 class LocalPlace:
-    """The folder of a local worker."""
+    """The folder of a local worker; ``variables`` are those of its tasks' environment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._task = folder / "task"
+        self._variables = dict(variables or {})
 
     def __str__(self) -> str:
         """Return where it is."""
         return str(self.folder)
 
     def execute(self, command: str) -> Executed:
-        """Run a command of the shell in the task's folder, with the environment that a task has."""
+        """Run a command of the shell in the task's folder."""
         self._task.mkdir(exist_ok=True)
-        environment = inherited_environment(os.environ)
+        name = name_of_folder(self.folder)
         ran = subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self._task,
-            env=environment,
+            env={**inherited_environment(os.environ), MARK: name, **self._variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
         )
-        return Executed(ran.returncode, ran.stdout.decode("utf-8", "replace"))
+        code = ran.returncode if ran.returncode >= 0 else 128 - ran.returncode
+        return Executed(code, ran.stdout.decode("utf-8", "replace"))
 
     def take_files(self, archive: bytes, path: str) -> None:
         """Unpack an archive into a folder."""
-        unpack_files(base64.b64encode(archive).decode("ascii"), str(self._task / path))
+        try:
+            unpack_files(base64.b64encode(archive).decode("ascii"), inside(str(self._task), path))
+        except OSError as error:
+            raise ConfigurationError(f"the worker can't take files into {path!r}: {error}") from error
 
     def send_files(self, path: str) -> bytes:
         """Return an archive of a file or folder."""
         try:
-            return pack_path(str(self._task / path))
+            return pack_path(inside(str(self._task), path))
         except OSError as error:
             raise ConfigurationError(f"the worker can't send {path!r}: {error}") from error
 
     def log(self) -> list[str]:
         """Return the lines that all tasks have printed."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        with contextlib.suppress(OSError), self.open_log() as file:
+            file.seek(0)
+            text = file.read().decode("utf-8", "replace")
+            return text.removesuffix("\n").split("\n") if text else []
         return []
 
+    def open_log(self) -> BinaryIO:
+        """Open the log, to add lines or to read; a task may have put anything into its place."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        number = os.open(self.folder / LOG, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise OSError(f"{self.folder / LOG} is no file")
+        return os.fdopen(number, "r+b", buffering=0)
+
     def remove(self) -> None:
-        """Remove the folder."""
-        files.remove(str(self.folder))
+        """End what still runs of it, and remove the folder."""
+        remove_folder(self.folder)
 
 
 class PodPlace:
@@ -133,7 +156,7 @@ class PodPlace:
         argv = [*ENTRY, "take-files", path, str(len(data))]
         ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=data, stdout=lambda _: None))
         if ran.exit_code != 0:
-            raise ClusterError(f"the worker did not take the files: {ran.stderr.strip()[-500:]}")
+            raise ConfigurationError(f"the worker can't take files into {path!r}: {ran.stderr.strip()[-500:]}")
 
     def send_files(self, path: str) -> bytes:
         """Return an archive of a file or folder."""
@@ -182,9 +205,27 @@ class PodPlace:
 
 
 def in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, also where an event loop runs already, as in a notebook."""
+    """Run a coroutine to its end, also where an event loop runs already, as in a notebook; Ctrl-C cancels it."""
+    loop = asyncio.new_event_loop()
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(work())).result()
+        running = thread.submit(loop.run_forever)
+        future = asyncio.run_coroutine_threadsafe(work(), loop)
+        try:
+            return future.result()
+        finally:
+            asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            running.result()
+            loop.close()
+
+
+async def _end_all() -> None:
+    """Cancel what still runs in this event loop, and wait for its end."""
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 def unpack_here(archive: bytes, folder: Path) -> list[Path]:
@@ -197,14 +238,27 @@ def unpack_here(archive: bytes, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
-            members = opened.getmembers()
+            members = list(itertools.islice(opened, MOST_FILES + 1))
+            size = sum(member.size for member in members)
+            if len(members) > MOST_FILES or size > MOST_BYTES:
+                raise PayloadError(
+                    f"what the worker sent has {len(members):,} files or more, {format_bytes(size)}; "
+                    f"expected at most {MOST_FILES:,} files and {format_bytes(MOST_BYTES)}",
+                    "Fetch less of it at once, or have the task put it into a storage.",
+                )
             for member in members:
-                if not member.isfile():
-                    raise PayloadError(f"what the worker sent holds {member.name!r}, which is no file")
+                name = member.name
+                if not member.isfile() or os.path.normpath(name) != name or "\0" in name or is_outside(name):
+                    raise PayloadError(f"what the worker sent holds {name!r}, which is no file of its own")
             opened.extractall(folder, members=members, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, zlib.error) as error:
         raise PayloadError(f"what the worker sent can't be unpacked: {error}") from error
     return [folder / member.name for member in members]
+
+
+def is_outside(path: str) -> bool:
+    """Whether a normal path leads out of the folder that it begins in."""
+    return os.path.isabs(path) or path == ".." or path.startswith("../")
 
 
 def check_path(path: str) -> str:
@@ -217,7 +271,7 @@ def check_path(path: str) -> str:
     Give a path that is relative to it, as 'output/report.html'.
     """
     found = os.path.normpath(path)
-    if os.path.isabs(found) or found == ".." or found.startswith("../"):
+    if is_outside(found):
         raise ConfigurationError(
             f"{path!r} leads out of the task's folder", "Give a path that is relative to it, as 'output/report.html'."
         )

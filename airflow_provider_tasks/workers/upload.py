@@ -197,9 +197,16 @@ def _spec(lines: tuple[str, ...], path: str) -> pathspec.PathSpec:  # type: igno
         raise ConfigurationError(f"{path}: {error}") from error
 
 
-def _walk(root: str, below: str, ignored: pathspec.PathSpec) -> Iterator[str]:  # type: ignore[type-arg, unused-ignore]
-    with os.scandir(os.path.join(root, below)) as entries:
-        found = list(entries)
+def _walk(root: str, below: str, ignored: pathspec.PathSpec, way: tuple[str, ...] = ()) -> Iterator[str]:  # type: ignore[type-arg, unused-ignore]
+    here = os.path.join(root, below)
+    way = (*way, os.path.realpath(here))  # all folders that this one was reached through
+    try:
+        with os.scandir(here) as entries:
+            found = list(entries)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{here} can't be read: {error.strerror}", f"Name it in {os.path.join(root, IGNORE_FILE)}."
+        ) from error
     for entry in found:
         name = f"{below}/{entry.name}" if below else entry.name
         is_folder = entry.is_dir()
@@ -212,9 +219,9 @@ def _walk(root: str, below: str, ignored: pathspec.PathSpec) -> Iterator[str]:  
                     f"{os.path.join(root, name)} is a link that leads outside of {root}, to {target}",
                     f"Copy what it leads to, or name it in {os.path.join(root, IGNORE_FILE)}.",
                 )
-            if is_folder and os.path.commonpath([target, os.path.realpath(os.path.join(root, below))]) == target:
+            if is_folder and any(os.path.commonpath([target, folder]) == target for folder in way):
                 raise ConfigurationError(f"{os.path.join(root, name)} is a link to a folder that it lies in itself")
         if is_folder:
-            yield from _walk(root, name, ignored)
+            yield from _walk(root, name, ignored, way)
         elif entry.is_file():
             yield name

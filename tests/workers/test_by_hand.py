@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -239,12 +240,8 @@ def test_what_a_hostile_worker_sends_stays_in_its_folder(tmp_path):
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname = kind, "/etc/passwd"
             archive.addfile(entry)
-        target = tmp_path / "in"
-        if name == "/abs":
-            assert unpack_here(buffer.getvalue(), target) is not None  # the slash goes
-        else:
-            with pytest.raises(PayloadError):
-                unpack_here(buffer.getvalue(), target)
+        with pytest.raises(PayloadError, match="is no file of its own"):
+            unpack_here(buffer.getvalue(), tmp_path / "in")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
     with pytest.raises(PayloadError, match="can't be unpacked"):
         unpack_here(b"nothing", tmp_path / "in")
@@ -253,8 +250,6 @@ def test_what_a_hostile_worker_sends_stays_in_its_folder(tmp_path):
 def test_a_local_worker_whose_time_is_over_goes(files):
     files(task_sh="true")
     worker, _ = run_task("task.sh", worker_config={"keep_seconds": 0.1}, terminate_on_completion=False)
-    import time
-
     time.sleep(0.2)
     assert worker.name not in [found.name for found in Worker.list()]
     assert not Path(worker._place.folder).exists()
@@ -289,3 +284,144 @@ def test_a_script_that_runs_a_notebook_which_fails(files, capsys):
         assert worker.exec("ls task_with_notebook_output.ipynb").exit_code == 0
     finally:
         worker.terminate()
+
+
+def in_background(*call):
+    import threading
+
+    thread = threading.Thread(target=lambda: call[0](*call[1:]))
+    thread.start()
+    return thread
+
+
+def test_one_task_at_a_time(config, files, tmp_path):
+    files(wait_sh="while [ ! -e go ]; do sleep 0.1; done", other_sh="echo other", go_txt="")
+    worker, _ = run_task("other.sh", worker_config=config, terminate_on_completion=False)
+    try:
+        worker.exec("rm -f go.txt go")
+        running = in_background(worker.run_task, "wait.sh")
+        while worker.status != "running":
+            time.sleep(0.05)
+        with pytest.raises(ConfigurationError, match="runs a task"):
+            Worker.get(worker.name, config).run_task("other.sh")
+        if config.backend is None:
+            assert Worker.get(worker.name).status == "running"
+        Worker.get(worker.name, config).exec("touch go")
+        running.join(60)
+        assert not running.is_alive()
+        assert worker.outcome.is_success
+    finally:
+        worker.terminate()
+
+
+def test_a_worker_that_runs_outlives_its_time_and_its_parent(files):
+    files(
+        slow_sh="sleep 2; echo done",
+        made_py="""
+        import os, sys, time
+        from airflow_provider_tasks import Worker
+        with Worker({"keep_seconds": 0.5}) as worker:
+            if os.fork() == 0:
+                time.sleep(0.5)  # until the parent is gone
+                ok = worker.run_task("slow.sh")
+                open("told", "w").write(f"{ok} {worker.logs()}")
+                worker.terminate()
+            os._exit(0)
+        """,
+    )
+    subprocess.run([sys.executable, "made.py"], check=True)
+    end = time.monotonic() + 30
+    while not Path("told").exists() and time.monotonic() < end:
+        Worker.list()
+        time.sleep(0.2)
+    assert Path("told").read_text() == "True done"
+
+
+def test_ending_a_local_worker_from_elsewhere_ends_its_processes(files):
+    files(task_sh="true")
+    worker, _ = run_task("task.sh", terminate_on_completion=False)
+    worker.exec("sleep 300 > /dev/null 2>&1 & echo $! > pid")
+    pid = int(worker.exec("cat pid").output)
+    Worker.get(worker.name).terminate()
+    end = time.monotonic() + 10
+    while time.monotonic() < end and Path(f"/proc/{pid}/cmdline").exists() and _runs(pid):
+        time.sleep(0.05)
+    assert not _runs(pid)
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""  # empty for one that has ended
+    except OSError:
+        return False
+
+
+def test_a_found_worker_keeps_its_limits(files):
+    files(task_sh="true")
+    worker, _ = run_task("task.sh", worker_config={"worker_size": "X-Small"}, terminate_on_completion=False)
+    found = Worker.get(worker.name)
+    assert found._settings.size == worker._settings.size
+    assert found._settings.size.memory
+    worker.terminate()
+
+
+def test_no_secret_is_in_a_record_and_no_link_leads_out(files, tmp_path):
+    files(task_sh="ln -s /etc out; ln -s /etc/passwd one")
+    node = {"name": "edge", "properties": {"worker_config": {"env_variables": {"NODE_TOKEN": "s3cret"}}}}
+    with Worker({"env_variables": {"TOKEN": "s3cret"}}, node=node) as worker:
+        worker.run_task("task.sh")
+        (record,) = Path(os.environ["AIRFLOW__WORKER_TASKS__CACHE_FOLDER"], "workers").glob(f"{worker.name}.json")
+        assert "s3cret" not in record.read_text()
+        assert record.stat().st_mode & 0o077 == 0
+        for path in ("out", "one", "out/passwd"):
+            with pytest.raises(ConfigurationError, match="leads out of the folder in which tasks run"):
+                worker.download_files(path, to="in")
+        with pytest.raises(ConfigurationError, match="leads out of the folder in which tasks run"):
+            worker.upload_files("task.sh", to="out")
+
+
+def test_what_can_not_be_printed_does_not_end_the_task(files):
+    folder = files(task_py="print('caf\\u00e9'); open('ended', 'w').write('yes'); print('x' * 100_000)")
+    code = """
+from airflow_provider_tasks import run_task
+worker, success = run_task("task.py")
+assert success and worker.logs().startswith("caf\u00e9"), worker.outcome
+"""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=folder)
+    assert (done.returncode, "caf\\xe9" in done.stdout) == (0, True), done.stderr
+    (folder / "run.py").write_text(code)
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} run.py | head -c 1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, cwd=folder,
+    )  # fmt: skip
+    assert "AssertionError" not in done.stderr, done.stderr
+
+
+def test_nothing_is_left_where_a_worker_does_not_start(files, tmp_path, monkeypatch):
+    files(task_sh="true")
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "tmp").mkdir()
+    with pytest.raises(ConfigurationError, match="can't be a worker's Python"):
+        run_task("task.sh", worker_config={"python": str(broken)}, terminate_on_completion=False)
+    assert not list((tmp_path / "tmp").glob("airflow-worker-*"))
+
+
+def test_ending_may_be_tried_again(files, monkeypatch):
+    files(task_sh="true")
+    worker, _ = run_task("task.sh", terminate_on_completion=False)
+
+    def refuse():
+        raise OSError("not now")
+
+    remove = worker._place.remove
+    worker._place.remove = refuse
+    with pytest.raises(OSError, match="not now"):
+        worker.terminate()
+    worker._place.remove = remove
+    worker.terminate()
+    assert not worker._place.folder.exists()

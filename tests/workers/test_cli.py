@@ -30,14 +30,16 @@ def settings(config):
 def test_a_file_its_arguments_and_parameters(settings, capsys):
     Path("task.sh").write_text('echo "$1 $2 $days $day"')
     options = ["-p", "days=3", "-p", "day=2026-01-31"]
-    assert main(["run", *options, *settings, "task.sh", "--", "one", "--two"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "one --two 3 2026-01-31"
+    assert main(["run", "task.sh", *options, *settings, "--", "one", "--two"]) == 0
+    assert capsys.readouterr().out == "one --two 3 2026-01-31\n"
+    assert main(["run", "task.sh", "one", *options, *settings, "two"]) == 0
+    assert capsys.readouterr().out == "one two 3 2026-01-31\n"
 
 
 def test_the_outcome_as_json(capsys):
     Path("task.py").write_text("from airflow_provider_tasks import set_result; print('x'); set_result({'a': 1})")
     assert main(["run", "--json", "task.py"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    told = json.loads(capsys.readouterr().out)
     assert (told["status"], told["result"]) == ("success", {"a": 1})
 
 
@@ -50,9 +52,11 @@ def test_exit_codes(capsys):
     assert "there is no file" in capsys.readouterr().err
     assert main(["run", "task.sh", "--worker-size", "Tyni"]) == 2
     assert "Tyni" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as ended:
-        main(["run", "task.sh", "-p", "no value"])
-    assert ended.value.code == 2
+    assert main(["run", "task.sh", "--conn-id", "none"]) == 2
+    for wrong in (["run", "task.sh", "-p", "no value"], ["run", "task.sh", "--keeep"], ["nodes", "a.yaml", "b"]):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
 
 
 def test_a_kept_worker_is_listed_looked_at_and_ended(settings, capsys):
@@ -60,7 +64,7 @@ def test_a_kept_worker_is_listed_looked_at_and_ended(settings, capsys):
     assert main(["run", "--keep", "--quiet", *settings, "task.sh"]) == 0
     name = capsys.readouterr().err.strip().splitlines()[-1].rpartition(" ")[2]
     assert main(["workers", "list", "--json", *settings]) == 0
-    told = {one["name"]: one for one in json.loads(capsys.readouterr().out.splitlines()[-1])}
+    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     assert told[name]["place"]
     assert main(["workers", "exec", *settings, name, "--", "cat", "file"]) == 0
     assert capsys.readouterr().out == "written\n"

@@ -148,7 +148,7 @@ class KubernetesWorker:
         if self._killed:
             raise KilledError("the worker was told to end before it ran the task")
         self._requests += 1
-        if self._requests == 1:
+        if self._pod is None:
             self.submit(request)
             finish = self._wait_for(self._follow(), on_output)
         else:
