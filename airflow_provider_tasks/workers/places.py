@@ -162,7 +162,7 @@ class PodPlace:
         """Return an archive of a file or folder."""
         from airflow_provider_tasks.workers.kubernetes.fetch import ENTRY, Limited
 
-        fetched = Limited()
+        fetched = Limited("archive of the files")
         argv = [*ENTRY, "send-files", path]
         ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=None, stdout=fetched.take))
         archive = fetched.checked()

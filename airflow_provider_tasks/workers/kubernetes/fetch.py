@@ -68,13 +68,14 @@ async def send_request(api: Api, name: str, number: int, data: bytes) -> None:
 class Limited:
     """What a worker sends: a line with size and digest, and then no more than an outcome can have."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "outcome") -> None:
+        self._what = what
         self.data = bytearray()
 
     def take(self, data: bytes) -> None:
         """Take what comes next."""
         if len(self.data) + len(data) > OUTCOME_LIMIT + _HEAD_LIMIT:
-            raise PayloadError(f"the worker's outcome has more than {OUTCOME_LIMIT:,} bytes")
+            raise PayloadError(f"the worker's {self._what} has more than {OUTCOME_LIMIT:,} bytes")
         self.data += data
 
     def checked(self) -> bytes | None:
