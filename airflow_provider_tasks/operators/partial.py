@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
@@ -30,7 +31,7 @@ def referred(value: Any) -> Any:
     return value.what if isinstance(value, Reference) else value
 
 
-class CheckedPartial(OperatorPartial):
+class CheckedPartial(OperatorPartial, ABC):
     """Arguments of an operator that is going to be mapped."""
 
     what: ClassVar[str]
@@ -39,14 +40,14 @@ class CheckedPartial(OperatorPartial):
     """The arguments that are checked together."""
 
     @classmethod
+    @abstractmethod
     def refer(cls, what: Any) -> Reference:
         """Check what runs, and return what stands for it in the DAG."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def check(cls, **found: Any) -> None:
         """Check the arguments of one instance as far as they are known."""
-        raise NotImplementedError
 
     @classmethod
     def of(cls, make: Callable[..., OperatorPartial], kwargs: dict[str, Any]) -> Self:
