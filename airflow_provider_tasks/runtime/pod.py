@@ -102,6 +102,7 @@ class Pod:
                 if message is not None:
                     self._end(message)
             queue = _open_queue()
+            files.remove(_request_file(number + 1))  # nobody but a task can have made it
             self._print(self._framer.control(f"outcome {number} {self._framer.lines}"))
             self._wait_for_request(queue, self._keep or WAIT)
             os.close(queue)
