@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.workers.by_hand import Worker, run_task
     from airflow_provider_tasks.workers.config import WorkerConfig
     from airflow_provider_tasks.workers.direct import run_pipeline
+    from airflow_provider_tasks.workers.region import get_default_region
 
 __version__ = "0.1.0"
 
@@ -70,6 +71,7 @@ __all__ = [
     "execute_notebooks",
     "experiment_group",
     "get_context",
+    "get_default_region",
     "glue",
     "is_successful",
     "notebook_history",
@@ -110,6 +112,7 @@ _HOMES = {
     "execute_notebooks": "runtime.notebook",
     "experiment_group": "operators.groups",
     "get_context": "runtime.context",
+    "get_default_region": "workers.region",
     "glue": "runtime.notebook_values",
     "is_successful": "model.results",
     "notebook_history": "runtime.notebook_results",
@@ -121,6 +124,10 @@ _HOMES = {
 }
 
 
+_HOMES_IN_WORKERS = {"get_default_region": "runtime.region"}
+"""Where the names are that a worker has something else for."""
+
+
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
@@ -130,6 +137,8 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         # Only what workers have no use for is left out of the runtime archive.
         if error.name is not None and error.name.startswith(__name__):
+            if name in _HOMES_IN_WORKERS:
+                return getattr(importlib.import_module(f"{__name__}.{_HOMES_IN_WORKERS[name]}"), name)
             raise AttributeError(
                 f"{__name__}.{name} is for DAG files and for the machine that starts workers; "
                 "a worker has no Airflow and does not carry it"

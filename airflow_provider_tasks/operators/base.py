@@ -176,7 +176,7 @@ class WorkerOperator(BaseOperator):
     def _request(
         self, context: Context, node: Node | None, settings: Settings, work: Work, here: Environment
     ) -> Request:
-        from airflow_provider_tasks.operators.context import context_variables, worker_context
+        from airflow_provider_tasks.operators.context import context_variables, on_behalf_of, worker_context
         from airflow_provider_tasks.workers.requests import complete
 
         return complete(
@@ -186,6 +186,7 @@ class WorkerOperator(BaseOperator):
             context=worker_context(context, node),
             variables=context_variables(),
             here=here,
+            email=on_behalf_of(context),
             pickle_results=self.pickle_results,
         )
 

@@ -96,6 +96,11 @@ def worker_context(context: Context, node: Node | None) -> dict[str, Any]:
     }
 
 
+def on_behalf_of(context: Context) -> str:
+    """Return whom a task runs for: the user who triggered its run, or else its owner."""
+    return getattr(context["dag_run"], "triggering_user_name", None) or context["task"].owner
+
+
 def context_variables() -> dict[str, str]:
     """Return the ``AIRFLOW_CTX_*`` environment variables, which Airflow sets for a task."""
     return {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CTX_")}

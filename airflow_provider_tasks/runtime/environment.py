@@ -67,7 +67,7 @@ class Builder:
             EnvironmentFailedError: one of them failed.
 
         """
-        python = _base_python(wanted.get("python_venv_name"))
+        python = base_python(wanted.get("python_venv_name"))
         script = wanted.get("startup_script")
         requirements = wanted.get("requirements", [])
         if not script and not requirements:
@@ -174,7 +174,13 @@ def _put_below(folder: str, below: str) -> None:
         file.write(f"import site; site.addsitedir({layer.packages(below)!r})\n{text}")
 
 
-def _base_python(venv_name: str | None) -> str:
+def base_python(venv_name: str | None) -> str:
+    """Return the Python of the virtual environment ``~/.venv/NAME``, or this one without a name.
+
+    Raises:
+        EnvironmentFailedError: there is none of this name.
+
+    """
     if not venv_name:
         return sys.executable
     folders = _folders_of_venvs()

@@ -13,6 +13,7 @@ def main(entry: str, argv: list[str]) -> None:
     ``serve CONTROL_FD FOLDER [keep]``: take requests from standard input. ``run REQUEST OUTCOME TASK_FOLDER FOLDER``:
     run one request. ``pod KEEP_SECONDS``: be the first process of a pod; ``outcome NUMBER``, ``request NUMBER SIZE``,
     ``send-files PATH`` and ``take-files PATH SIZE`` run beside it, see :mod:`airflow_provider_tasks.runtime.pod`.
+    ``notebook-server FOLDER TASK_FOLDER``: start a Jupyter server, or find it.
     ``execute REQUEST FOLDER``: be the process of the user's code. ``layer FOLDER``: make a virtual environment. The
     last two are what the others start.
     """
@@ -41,6 +42,10 @@ def main(entry: str, argv: list[str]) -> None:
         from airflow_provider_tasks.runtime import pod
 
         pod.COMMANDS[command](*rest)
+    elif command == "notebook-server":
+        from airflow_provider_tasks.runtime import notebook_server
+
+        notebook_server.serve(*rest)
     elif command == "run":
         from airflow_provider_tasks.runtime import supervisor
 

@@ -33,8 +33,10 @@ TASK = WORK + "/task"
 """Where tasks run."""
 
 TEMPORARY = os.path.join(WORK, "tmp")
-_FOLDER = WORK + "/.worker"
-_QUEUE = _FOLDER + "/queue"
+FOLDER = WORK + "/.worker"
+"""Where the requests are, and what the runtime itself needs."""
+
+_QUEUE = FOLDER + "/queue"
 
 MESSAGE_FILE = "/dev/termination-log"
 MESSAGE_LIMIT = 4096
@@ -80,7 +82,7 @@ class Pod:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_terminate)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for folder in (TEMPORARY, TASK, _FOLDER):
+        for folder in (TEMPORARY, TASK, FOLDER):
             os.makedirs(folder, 0o700, exist_ok=True)
         self._requests: list[str] = []
         self._supervisor = 0
@@ -296,17 +298,17 @@ def oom_kills() -> int:
 
 def _open_queue() -> int:
     """Return the pipe through which requests come in, made anew: the task may have done anything to it."""
-    if os.path.islink(_FOLDER) or not os.path.isdir(_FOLDER):
-        files.remove(_FOLDER)
-        os.makedirs(_FOLDER, 0o700)
-    os.chmod(_FOLDER, 0o700)
+    if os.path.islink(FOLDER) or not os.path.isdir(FOLDER):
+        files.remove(FOLDER)
+        os.makedirs(FOLDER, 0o700)
+    os.chmod(FOLDER, 0o700)
     files.remove(_QUEUE)
     os.mkfifo(_QUEUE, 0o600)
     return os.open(_QUEUE, os.O_RDWR | os.O_NONBLOCK)
 
 
 def _request_file(number: int) -> str:
-    return f"{_FOLDER}/request-{number}"
+    return f"{FOLDER}/request-{number}"
 
 
 def send_files(path: str) -> None:

@@ -51,6 +51,9 @@ STATUSES = ("success", "failure", "skipped")
 REPORT = "report"
 """The file, in the runtime's own folder, in which the process of the user's code says what came of it."""
 
+PYTHON = "python"
+"""The file, in the same folder, that holds the path of the Python that runs the user's code."""
+
 PHASES = ("scheduled", "image", "started", "environment", "run", "result")
 """The parts of a worker's life, in order; a timeline maps them to seconds."""
 

@@ -173,6 +173,7 @@ class Supervisor:
             env["PATH"] = os.path.dirname(python) + os.pathsep + env.get("PATH", os.defpath)
             env["VIRTUAL_ENV"] = os.path.dirname(os.path.dirname(python))
 
+        files.write(os.path.join(folder, protocol.PYTHON), os.fsencode(python))
         process = processes.spawn([python, self._entry, "execute", request_file, folder], env, task_folder)
         self._spared = process if limits.get("memory_ends") == "largest" else None
         ended = self._watch(process)

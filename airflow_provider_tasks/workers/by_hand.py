@@ -234,6 +234,37 @@ class Worker:
         """
         return unpack_here(self._where().send_files(check_path(path)), Path(to).expanduser())
 
+    def open_notebook(self, get_url_only: bool = False) -> str:
+        """Open the worker in the browser: a Jupyter server that shows the folder in which its tasks run.
+
+        It is there until the worker is terminated, and reachable from this machine only, with the token that is in its
+        address. Where the worker is a pod, the way to it goes through this process and ends with it. The worker needs
+        Jupyter: JupyterLab, or Notebook 7 or newer.
+
+        Args:
+            get_url_only: do not open the browser.
+
+        Returns:
+            Its address.
+
+        Raises:
+            ConfigurationError: the worker has no Jupyter, or it does not start; says what to do.
+            ClusterError: there is no way to it.
+
+        Example::
+
+            worker, success = run_task("task_1.py", terminate_on_completion=False)
+            if not success:
+                worker.open_notebook()
+
+        """
+        import webbrowser
+
+        server = self._where().notebook_server()
+        if not get_url_only and not webbrowser.open(server.url):
+            _say(f"Open {server.url}")
+        return server.url
+
     def terminate(self) -> None:
         """End it: its processes, its pod, its folder. Twice is fine, and so is once more after an error."""
         if self._status == "terminated":
@@ -242,7 +273,9 @@ class Worker:
         if backend is not None:
             backend.kill()
             backend.close()
-        place = self._place or (LocalPlace(backend.folder) if isinstance(backend, LocalWorker) else None)
+        place = self._place
+        if place is None and isinstance(backend, LocalWorker):
+            place = LocalPlace(backend.folder, self._settings)
         if place is not None:
             place.remove()
         kept.forget(self._settings, self._name)
@@ -292,7 +325,7 @@ class Worker:
         worker._be(replace(settings, config=config, size=size), as_node(record.node), "worker")
         worker._name = record.name
         worker._status = "running" if kept.is_used(settings, record.name) else "idle"
-        worker._place = LocalPlace(Path(record.folder))
+        worker._place = LocalPlace(Path(record.folder), worker._settings)
         return worker
 
     @classmethod
@@ -304,7 +337,7 @@ class Worker:
         worker._be(replace(settings, config=config), None, "worker")
         worker._name, worker._status = pod["metadata"]["name"], "idle"
         cluster = connected_cluster(config.kubernetes_conn_id)
-        worker._place = PodPlace(cluster, pod["metadata"]["namespace"], worker._name)
+        worker._place = PodPlace(cluster, pod["metadata"]["namespace"], worker._name, worker._settings)
         worker._pod = pod
         return worker
 
@@ -400,7 +433,7 @@ class Worker:
         if self._place is not None:
             return
         if isinstance(backend, LocalWorker):
-            self._place = LocalPlace(backend.folder, self._settings.config.env_variables)
+            self._place = LocalPlace(backend.folder, self._settings)
             return
         from airflow_provider_tasks.workers.connections import connected_cluster
         from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
@@ -408,7 +441,7 @@ class Worker:
         assert isinstance(backend, KubernetesWorker)
         self._pod = backend.pod
         cluster = connected_cluster(self._settings.config.kubernetes_conn_id)
-        self._place = PodPlace(cluster, backend.namespace, backend.name)
+        self._place = PodPlace(cluster, backend.namespace, backend.name, self._settings)
 
 
 class _Output:

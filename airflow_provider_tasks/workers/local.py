@@ -108,7 +108,7 @@ class LocalWorker:
         ends_with_parent: bool = True,
     ) -> None:
         self.name = f"local-{uuid.uuid4().hex[:12]}" if folder is None else name_of_folder(folder)
-        self._python = _find_python(python)
+        self._python = find_python(python)
         self._keep = keep
         self._cache = cache_folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -279,7 +279,13 @@ def _no_python(python: str, reason: str) -> ConfigurationError:
     )
 
 
-def _find_python(python: str | None) -> str:
+def find_python(python: str | None) -> str:
+    """Return the path of a worker's Python: a path or a command, the running one unless given.
+
+    Raises:
+        ConfigurationError: there is no such program.
+
+    """
     if python is None:
         return sys.executable
     found = shutil.which(os.path.expanduser(python))

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import io
 import itertools
+import json
 import os
 import stat
 import subprocess
@@ -14,12 +15,14 @@ import tarfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote
 
 from airflow_provider_tasks.runtime import pod as runtime
 from airflow_provider_tasks.runtime.uploads import inside, pack_path, unpack_files
+from airflow_provider_tasks.workers.archive import unpack
 from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.kept import remove_folder
-from airflow_provider_tasks.workers.local import MARK, inherited_environment, name_of_folder
+from airflow_provider_tasks.workers.local import MARK, find_python, inherited_environment, name_of_folder
 from airflow_provider_tasks.workers.quantities import format_bytes
 
 if TYPE_CHECKING:
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_tasks.workers.kubernetes.api import Api
     from airflow_provider_tasks.workers.kubernetes.connection import Cluster
+    from airflow_provider_tasks.workers.kubernetes.forward import Forwarder
     from airflow_provider_tasks.workers.kubernetes.output import OutputReader
+    from airflow_provider_tasks.workers.settings import Settings
 
 MOST_FILES, MOST_BYTES = 10_000, 2**30
 """What is fetched from a worker at once, at most."""
@@ -46,6 +51,18 @@ class Executed(NamedTuple):
     output: str
 
 
+class NotebookServer(NamedTuple):
+    """A Jupyter server: the ``port`` of this machine that leads to it, and the ``token`` that it asks for."""
+
+    port: int
+    token: str
+
+    @property
+    def url(self) -> str:
+        """What a browser opens."""
+        return f"http://127.0.0.1:{self.port}/?token={quote(self.token, safe='')}"
+
+
 class Place(Protocol):
     """A worker's files and processes. Paths are relative to the folder in which its tasks run."""
 
@@ -61,17 +78,26 @@ class Place(Protocol):
     def log(self) -> list[str]:
         """Return the lines that all tasks have printed."""
 
+    def notebook_server(self) -> NotebookServer:
+        """Start a Jupyter server, unless it runs.
+
+        Raises:
+            ConfigurationError: there is no Jupyter, or it does not start.
+            ClusterError: there is no way to it.
+
+        """
+
     def remove(self) -> None:
         """Remove the worker."""
 
 
 class LocalPlace:
-    """The folder of a local worker; ``variables`` are those of its tasks' environment."""
+    """The folder of a local worker, and the settings that it has."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
+        self._settings = settings
         self._task = folder / "task"
-        self._variables = dict(variables or {})
 
     def __str__(self) -> str:
         """Return where it is."""
@@ -80,11 +106,10 @@ class LocalPlace:
     def execute(self, command: str) -> Executed:
         """Run a command of the shell in the task's folder."""
         self._task.mkdir(exist_ok=True)
-        name = name_of_folder(self.folder)
         ran = subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self._task,
-            env={**inherited_environment(os.environ), MARK: name, **self._variables},
+            env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -124,18 +149,38 @@ class LocalPlace:
             raise OSError(f"{self.folder / LOG} is no file")
         return os.fdopen(number, "r+b", buffering=0)
 
+    def notebook_server(self) -> NotebookServer:
+        """Start a Jupyter server, unless it runs."""
+        python = find_python(self._settings.config.python)
+        entry = unpack(self._settings.cache_folder)
+        ran = subprocess.run(
+            [python, "-I", "-S", str(entry), "notebook-server", str(self.folder), str(self._task)],
+            input=_asked(self._settings, {}),
+            capture_output=True,
+            env=self._environment(),
+            cwd=self.folder,
+            check=False,
+        )
+        return read_server(ran.stdout, ran.stderr.decode("utf-8", "replace"), ran.returncode)
+
     def remove(self) -> None:
         """End what still runs of it, and remove the folder."""
         remove_folder(self.folder)
 
+    def _environment(self) -> dict[str, str]:
+        mark = {MARK: name_of_folder(self.folder)}
+        return {**inherited_environment(os.environ), **mark, **(self._settings.config.env_variables or {})}
+
 
 class PodPlace:
-    """A pod."""
+    """A pod, and the settings that it has."""
 
-    def __init__(self, cluster: Cluster, namespace: str | None, name: str) -> None:
+    def __init__(self, cluster: Cluster, namespace: str | None, name: str, settings: Settings) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._name = name
+        self._settings = settings
+        self._forwarder: Forwarder | None = None
 
     def __str__(self) -> str:
         """Return where it is."""
@@ -176,8 +221,28 @@ class PodPlace:
         self.read_log(lines.append)
         return lines
 
+    def notebook_server(self) -> NotebookServer:
+        """Start a Jupyter server, unless it runs, and have a port of this machine lead to it."""
+        from airflow_provider_tasks.workers.kubernetes.fetch import ENTRY
+        from airflow_provider_tasks.workers.kubernetes.forward import Forwarder
+
+        output = bytearray()
+        argv = [*ENTRY, "notebook-server", runtime.FOLDER, runtime.TASK]
+        asked = _asked(self._settings, self._settings.config.env_variables or {})
+        ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=asked, stdout=output.extend))
+        server = read_server(bytes(output), ran.stderr, ran.exit_code)
+        if self._forwarder is None or self._forwarder.to != server.port:
+            if self._forwarder is not None:
+                self._forwarder.close()
+            self._forwarder = Forwarder(self._cluster, self._namespace, self._name, server.port)
+            self._forwarder.start()
+        self._forwarder.check()
+        return server._replace(port=self._forwarder.port)
+
     def remove(self) -> None:
         """Remove the pod."""
+        if self._forwarder is not None:
+            self._forwarder.close()
         self._with_api(lambda api: api.delete_pod(self._name))
 
     def read_log(self, on_line: Callable[[str], None]) -> OutputReader:
@@ -202,6 +267,26 @@ class PodPlace:
                 return await work(api)
 
         return in_a_thread(run)
+
+
+def _asked(settings: Settings, variables: Mapping[str, str]) -> bytes:
+    """Return what the runtime is told that starts a notebook server; see :mod:`..runtime.notebook_server`."""
+    asked = {"variables": dict(variables), "python_venv_name": settings.config.python_venv_name}
+    return json.dumps(asked).encode("ascii") + b"\n"
+
+
+def read_server(output: bytes, errors: str, exit_code: int) -> NotebookServer:
+    """Return the server that the runtime in a worker tells of."""
+    if exit_code != 0:
+        raise ConfigurationError(f"no notebook can be opened: {errors.strip()[-3000:] or f'exit code {exit_code}'}")
+    try:
+        found = json.loads(output)
+        port, token = found["port"], found["token"]
+    except (ValueError, TypeError, KeyError):
+        port = token = None
+    if not isinstance(token, str) or not isinstance(port, int) or not 0 < port < 2**16:
+        raise PayloadError("the worker did not say where its notebook server is")
+    return NotebookServer(port, token)
 
 
 def in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

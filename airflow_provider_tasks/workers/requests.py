@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.runtime import values
 from airflow_provider_tasks.workers.connections import handed_over
+from airflow_provider_tasks.workers.region import region_of, user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ def complete(
     context: Mapping[str, Any],
     variables: Mapping[str, str],
     here: Environment,
+    email: str | None = None,
     pickle_results: bool = False,
 ) -> Request:
     """Return the request for a worker.
@@ -33,6 +35,7 @@ def complete(
         context: what ``get_context()`` is to give, without connections and variables.
         variables: environment variables that say whose task it is; those of the settings are stronger.
         here: what the request must say because it goes to this worker.
+        email: whom it runs for; the user of this machine unless given.
         pickle_results: let what is no plain data travel as an opaque value.
 
     """
@@ -45,9 +48,10 @@ def complete(
         "python_venv_name": config.python_venv_name,
     }
     environment.update(here)
+    region = region_of(settings, email or user())._asdict()
     return {
         **what,
-        "context": values.encode({**context, **secrets}),
+        "context": values.encode({**context, "region": region, **secrets}),
         "pickle_results": pickle_results,
         "limits": {**what.get("limits", {}), "memory": settings.size.memory, "time": settings.time_limit},
         "environment": environment,

@@ -24,7 +24,7 @@ from airflow_provider_tasks.workers.kubernetes.answers import (
     describe,
     explain,
 )
-from airflow_provider_tasks.workers.kubernetes.channel import ExecResult, converse
+from airflow_provider_tasks.workers.kubernetes.channel import ExecResult, converse, relay
 from airflow_provider_tasks.workers.kubernetes.server import Call, Object, Server, lines, parse
 
 if TYPE_CHECKING:
@@ -256,6 +256,28 @@ class Api:
             return result
         assert result is not None
         raise result
+
+    async def forward(self, name: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect ``reader`` and ``writer`` with a port that something in a pod listens on, until either side ends.
+
+        Raises:
+            RefusedError: there is no such pod, or nothing listens.
+            StreamCutError: the connection was cut.
+
+        """
+        call = self._call("get", "pods/portforward", name, params=[("ports", str(port))])
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                session = await self._server.websocket(call, stack)
+                refused: RefusedError | None = None
+                try:
+                    await relay(session, reader, writer)
+                except RefusedError as error:  # taken past the session's task group, which would wrap it
+                    refused = error
+        except ExceptionGroup as group:
+            raise StreamCutError(f"the connection into the pod was cut: {describe(group)}") from group
+        if refused is not None:
+            raise refused
 
     async def _list(self, call: Call) -> tuple[list[Object], str]:
         found = await self._server.json(call)

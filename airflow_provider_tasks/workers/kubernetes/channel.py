@@ -1,7 +1,9 @@
-"""A command in a container, over the websocket of the API's ``exec``.
+"""Commands in a container, over the websocket of the API's ``exec``, and connections into a pod, over ``portforward``.
 
-Each message begins with a byte that says which stream it belongs to. The protocol is ``v5.channel.k8s.io``, or on older
-servers ``v4.channel.k8s.io``, in which nobody can say that the standard input has ended.
+Each message begins with a byte that says which stream it belongs to. The protocol of commands is ``v5.channel.k8s.io``,
+or on older servers ``v4.channel.k8s.io``, in which nobody can say that the standard input has ended; that of
+connections is ``v4.channel.k8s.io``: a stream for the data of a port and one for what went wrong with it, which both
+begin with the number of the port.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ MESSAGE_LIMIT = 2**20
 
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)
 _END_OF_STDIN = bytes((255, _STDIN))
+_DATA, _DATA_ERROR = range(2)
+_SIZE_OF_PORT = 2
 _CHUNK = 64 * 2**10
 _STDERR_LIMIT = 64 * 2**10
 
@@ -92,6 +96,46 @@ async def converse(
             # The command may well end before it has read its input, and the reader above tells of a cut.
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await sending
+
+
+async def relay(session: AsyncWebSocketSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what comes from ``reader`` to a port of a pod, and what comes from there to ``writer``, until one ends.
+
+    Raises:
+        RefusedError: the pod did not take the connection.
+
+    """
+    from httpx2.websockets import HTTPXWSException
+
+    async def send() -> None:
+        while data := await reader.read(_CHUNK):
+            await session.send_bytes(bytes((_DATA,)) + data)
+
+    async def receive() -> None:
+        begun: set[bytes] = set()
+        while True:
+            message = await session.receive_bytes()
+            channel, content = message[:1], message[1:]
+            if channel not in begun:
+                begun.add(channel)
+                content = content[_SIZE_OF_PORT:]
+            if content and channel == bytes((_DATA_ERROR,)):
+                said = content.decode(errors="replace")
+                raise RefusedError(f"the pod took no connection: {said}", status=500, reason="", message=said)
+            if content:
+                writer.write(content)
+                await writer.drain()
+
+    both = [asyncio.create_task(send()), asyncio.create_task(receive())]
+    try:
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            with contextlib.suppress(HTTPXWSException, ConnectionError):  # its end, and the browser's
+                task.result()
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _send(send: Callable[[bytes], Awaitable[None]], stdin: bytes | BinaryIO, protocol: str | None) -> None:

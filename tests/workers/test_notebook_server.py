@@ -1,0 +1,227 @@
+"""A notebook on a worker: a Jupyter server inside of it, reachable from this machine with its token, gone with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_tasks import Worker, run_task
+from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
+from airflow_provider_tasks.workers.places import read_server
+
+from .conftest import KUBERNETES, LOCAL
+
+ROLE = Path(__file__).parents[2] / "docs" / "kubernetes" / "notebook-role.yaml"
+DATA = "/usr/local/lib/python3.11/dist-packages/share/jupyter"
+"""Where the test image has what belongs into `share/jupyter`; packages there are installed into a folder."""
+
+TASK = "open('my_log.txt', 'w').write('so far')\nraise SystemError('Simulated error')\n"
+
+
+@contextlib.contextmanager
+def allowed_to_forward(cluster):
+    """Let code under test forward ports, for as long as the block runs."""
+    import yaml
+
+    role = next(yaml.safe_load_all(ROLE.read_text()))
+    role["metadata"]["namespace"] = cluster.namespace
+    binding = {
+        "apiVersion": role["apiVersion"],
+        "kind": "RoleBinding",
+        "metadata": role["metadata"],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "User", "name": cluster.user}],
+    }
+    for manifest in (role, binding):
+        cluster.admin.create(manifest)
+    try:
+        yield
+    finally:
+        for kind in ("Role", "RoleBinding"):
+            cluster.admin.delete(kind, role["metadata"]["name"], api_version=role["apiVersion"])
+
+
+@pytest.fixture(params=[LOCAL, KUBERNETES])
+def config(request, monkeypatch):
+    """The settings of a worker that has Jupyter, of each backend in turn."""
+    if request.param == "local":
+        yield {"env_variables": {"COLOUR": "blue"}}
+        return
+    image = os.environ.get("TEST_KUBERNETES_IMAGE_NOTEBOOK")
+    if image is None:
+        pytest.skip("TEST_KUBERNETES_IMAGE_NOTEBOOK is not set")
+    pods = request.getfixturevalue("pods")
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
+    variables = {"COLOUR": "blue", "JUPYTERLAB_DIR": f"{DATA}/lab", "JUPYTER_PATH": DATA}
+    with allowed_to_forward(pods.tests):
+        yield pods.settings(image=image, env_variables=variables).config.to_dict()
+
+
+@pytest.fixture
+def task_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "task_3.py").write_text(TASK)
+    return "task_3.py"
+
+
+def get(url, path, *, token=True):
+    """The status and the body of what the server says to a request."""
+    base, _, secret = url.partition("/?token=")
+    headers = {"Authorization": f"token {secret}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(base + path, headers=headers), timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, b""
+
+
+def run_in_a_kernel(url, code):
+    """What `code` prints in a new kernel, as a notebook's page has it run."""
+    from jupyter_server.utils import url_path_join
+    from tornado.httpclient import HTTPRequest
+    from tornado.ioloop import IOLoop
+    from tornado.websocket import websocket_connect
+
+    base, _, secret = url.partition("/?token=")
+    headers = {"Authorization": f"token {secret}", "Content-Type": "application/json"}
+    asked = urllib.request.Request(f"{base}/api/kernels", data=b'{"path": "a.ipynb"}', headers=headers)
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        kernel = json.load(answer)["id"]
+    message = {
+        "header": {"msg_id": "1", "msg_type": "execute_request", "session": "1", "username": "", "version": "5.3"},
+        "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False},
+        "parent_header": {},
+        "metadata": {},
+        "channel": "shell",
+        "buffers": [],
+    }
+
+    async def converse():
+        address = url_path_join(base.replace("http", "ws", 1), "api/kernels", kernel, "channels")
+        socket = await websocket_connect(HTTPRequest(address, headers={"Authorization": f"token {secret}"}))
+        await socket.write_message(json.dumps(message))
+        printed = ""
+        while True:
+            said = json.loads(await socket.read_message())
+            if said["parent_header"].get("msg_id") != "1":
+                continue
+            if said["msg_type"] in ("stream", "error"):
+                printed += said["content"].get("text") or str(said["content"])
+            if said["msg_type"] == "status" and said["content"]["execution_state"] == "idle":
+                socket.close()
+                return printed
+
+    return IOLoop(make_current=False).run_sync(converse, timeout=120)
+
+
+def test_a_notebook_on_a_failed_worker(config, task_file, capfd):
+    worker, success = run_task(task_file, worker_config=config, terminate_on_completion=False)
+    with worker:
+        assert not success
+        url = worker.open_notebook(get_url_only=True)
+        status, page = get(url, "/lab")
+        assert (status, b"JupyterLab" in page, b"Error" in page) == (200, True, False)
+        listed = json.loads(get(url, "/api/contents")[1])
+        assert {entry["name"] for entry in listed["content"]} == {"my_log.txt", "task_3.py"}
+        for path in ("/lab", "/api/contents", "/api/status"):
+            assert get(url, path, token=False)[1] != get(url, path)[1]
+        assert get(url, "/api/contents", token=False)[0] == 403
+        code = "import os, airflow_provider_tasks\nprint(open('my_log.txt').read(), os.environ['COLOUR'])"
+        assert run_in_a_kernel(url, code) == "so far blue\n"
+        assert worker.open_notebook(get_url_only=True) == url
+        assert not worker.run_task(task_file)  # which ends whatever it leaves running, and nothing else
+        assert get(url, "/api/contents")[0] == 200
+        assert url.partition("token=")[2] not in worker.logs()
+    worker.terminate()
+    with pytest.raises(urllib.error.URLError):
+        get(url, "/api/contents")
+    assert url.partition("token=")[2] not in capfd.readouterr().err
+
+
+def test_another_process_finds_the_notebook_that_is_open(config, task_file):
+    worker, _ = run_task(task_file, worker_config=config, terminate_on_completion=False)
+    with worker:
+        url = worker.open_notebook(get_url_only=True)
+        found = Worker.get(worker.name, config)
+        again = found.open_notebook(get_url_only=True)
+        assert again.partition("token=")[2] == url.partition("token=")[2]
+        assert get(again, "/api/contents")[0] == 200
+
+
+def test_the_browser_is_opened(task_file, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or len(opened) == 1)
+    with Worker() as worker:
+        url = worker.open_notebook()
+        assert (opened, url in capsys.readouterr().err) == ([url], False)
+        worker.open_notebook()
+        assert f"Open {url}" in capsys.readouterr().err  # where there is no browser
+
+
+def test_a_worker_without_jupyter_says_how_to_get_it(bare_python, task_file):
+    with Worker({"python": bare_python}) as worker, pytest.raises(ConfigurationError) as raised:
+        worker.open_notebook(get_url_only=True)
+    assert "finds neither jupyterlab nor notebook" in str(raised.value)
+    assert 'startup_script="pip install jupyterlab"' in str(raised.value)
+
+
+def test_jupyter_is_that_of_the_startup_script(tmp_path, task_file):
+    """A layer of its own has it, here one that looks as if it had and says so."""
+    script = f"""
+    packages=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    mkdir -p "$packages/jupyterlab"
+    echo 'print("the layer has it"); raise SystemExit(1)' > "$packages/jupyterlab/__main__.py"
+    touch "$packages/jupyterlab/__init__.py" {tmp_path}/ran
+    """
+    with Worker({"startup_script": script}) as worker, pytest.raises(ConfigurationError, match="the layer has it"):
+        worker.open_notebook(get_url_only=True)
+    assert (tmp_path / "ran").exists()
+
+
+def test_an_ended_worker_has_no_notebook(task_file):
+    worker, _ = run_task(task_file)
+    with pytest.raises(ConfigurationError, match="is terminated"):
+        worker.open_notebook()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"null", b"[]", b'{"port": 1}', b'{"port": "80", "token": "x"}', b'{"port": 70000, "token": "x"}']
+)
+def test_an_answer_of_a_worker_that_is_none(said):
+    with pytest.raises(PayloadError, match="did not say where"):
+        read_server(said, "", 0)
+
+
+def test_the_token_of_a_worker_can_not_change_the_address():
+    server = read_server(b'{"port": 80, "token": "a@evil.example/#&x=1"}', "", 0)
+    assert server.url == "http://127.0.0.1:80/?token=a%40evil.example%2F%23%26x%3D1"
+
+
+@pytest.mark.kubernetes
+def test_who_may_not_forward_ports_is_told(pods, task_file, monkeypatch):
+    image = os.environ.get("TEST_KUBERNETES_IMAGE_NOTEBOOK")
+    if image is None:
+        pytest.skip("TEST_KUBERNETES_IMAGE_NOTEBOOK is not set")
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
+    config = pods.settings(image=image).config
+    with Worker(config) as worker, pytest.raises(ConfigurationError, match="pods/portforward"):
+        worker.open_notebook(get_url_only=True)
+
+
+def test_no_process_of_a_notebook_is_left(task_file):
+    with Worker() as worker:
+        worker.open_notebook(get_url_only=True)
+        mark = f"AIRFLOW_WORKER_NAME={worker.name}"
+        listed = subprocess.run(["ps", "axeww"], capture_output=True, text=True, check=True).stdout
+        assert mark in listed
+    listed = subprocess.run(["ps", "axeww"], capture_output=True, text=True, check=True).stdout
+    assert mark not in listed
