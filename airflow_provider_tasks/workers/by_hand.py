@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +20,6 @@ from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.notebooks import conclude_notebook
 from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
 from airflow_provider_tasks.workers.outcomes import error_of, timeline_line, traceback_lines
-from airflow_provider_tasks.workers.parameters import check_parameters
 from airflow_provider_tasks.workers.places import (
     Executed,
     LocalPlace,
@@ -31,11 +29,12 @@ from airflow_provider_tasks.workers.places import (
     in_a_thread,
     unpack_here,
 )
-from airflow_provider_tasks.workers.progress import Progress
 from airflow_provider_tasks.workers.quantities import format_bytes
 from airflow_provider_tasks.workers.requests import complete
 from airflow_provider_tasks.workers.sizes import WorkerSize, find_size
-from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, check_kind, locate, pack_folder
+from airflow_provider_tasks.workers.task_file import TaskFile
+from airflow_provider_tasks.workers.terminal import Output, Progress, say
+from airflow_provider_tasks.workers.upload import MAX_FILES, pack_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
     Lines = list[str]
     Paths = list[Path]
     Workers = list["Worker"]
-
-KINDS = (".py", ".sh", ".ipynb")
-"""What a file's name may end in."""
 
 _log = logging.getLogger("airflow_provider_tasks")
 
@@ -143,7 +139,7 @@ class Worker:
             Whether it succeeded; :attr:`outcome` tells the rest.
 
         """
-        what = _Task.of(
+        what = TaskFile.of(
             file_name=file_name,
             files_path=files_path,
             upload_files=upload_files,
@@ -158,14 +154,14 @@ class Worker:
         self.outcome = outcome
         if executed is not None and what.executed_path is not None:
             what.executed_path.write_bytes(executed)
-            _say(f"The executed notebook is {what.executed_path}")
+            say(f"The executed notebook is {what.executed_path}")
         if outcome.status != "failure":
             return True
         error = error_of(outcome)
         if raise_on_failure:
             raise error
         for line in [*traceback_lines(outcome.exceptions), str(error)]:
-            _say(line)
+            say(line)
         return False
 
     def start(self) -> None:
@@ -262,7 +258,7 @@ class Worker:
 
         server = self._where().notebook_server()
         if not get_url_only and not webbrowser.open(server.url):
-            _say(f"Open {server.url}")
+            say(f"Open {server.url}")
         return server.url
 
     def terminate(self) -> None:
@@ -370,7 +366,7 @@ class Worker:
                 )
                 self._status = "running"
                 progress = stack.enter_context(Progress(f"worker {backend.name} starts"))
-                output = stack.enter_context(_Output(progress, self._place, self._lines, show=show))
+                output = stack.enter_context(Output(progress, self._place, self._lines, show=show))
                 outcome = backend.run(request, output.take)
             except BaseException as error:
                 if was_there and isinstance(error, (ClusterError, ConfigurationError, PayloadError)):
@@ -420,7 +416,7 @@ class Worker:
                 f"worker {self._name} runs a task, the one that it was made for", "Wait for its end."
             )
         backend = open_worker(
-            self._settings, self._owner, node=self.node, implementation=lambda: self._owner.run_id, on_note=_say
+            self._settings, self._owner, node=self.node, implementation=lambda: self._owner.run_id, on_note=say
         )
         if read is not None and self._pod is not None:
             from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
@@ -442,41 +438,6 @@ class Worker:
         self._pod = backend.pod
         cluster = connected_cluster(self._settings.config.kubernetes_conn_id)
         self._place = PodPlace(cluster, backend.namespace, backend.name, self._settings)
-
-
-class _Output:
-    """Takes what a task prints: for the terminal, for :meth:`Worker.logs`, and for the log of a local worker."""
-
-    def __init__(self, progress: Progress, place: Place | None, lines: list[str], *, show: bool) -> None:
-        self._progress = progress
-        self._lines = lines
-        self._show = show
-        self._log = place.open_log() if show and isinstance(place, LocalPlace) else None
-        self._prints = sys.stdout is not None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._log is not None:
-            self._log.close()
-
-    def take(self, line: str) -> None:
-        """Take a line; whatever becomes of it here, the task goes on."""
-        self._progress.end()
-        if not self._show:
-            return
-        self._lines.append(line)
-        if self._prints:
-            try:
-                encoding = sys.stdout.encoding or "utf-8"
-                sys.stdout.write(f"{line}\n".encode(encoding, "backslashreplace").decode(encoding))
-                sys.stdout.flush()
-            except (OSError, ValueError):  # nobody reads it any more
-                self._prints = False
-        if self._log is not None:
-            with contextlib.suppress(OSError):
-                self._log.write(f"{line}\n".encode("utf-8", "surrogateescape"))
 
 
 def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
@@ -545,66 +506,6 @@ def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
     return worker, success
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A file as a request."""
-
-    request: Request
-    is_notebook: bool
-    executed_path: Path | None
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        file_name: str | os.PathLike[str],
-        files_path: str | os.PathLike[str] | None,
-        upload_files: bool,
-        file_path_on_worker: str | None,
-        max_files: int,
-        args: Sequence[str] | None,
-        parameters: Mapping[str, Any] | None,
-    ) -> _Task:
-        name = os.fspath(file_name)
-        check_parameters({} if parameters is None else parameters)
-        parameters = dict(parameters or {})
-        if args is not None and not isinstance(args, (list, tuple)):
-            raise ConfigurationError(f"args={args!r}: expected a list of arguments, as [{args!r}]")
-        if files_path is not None and not upload_files:
-            raise ConfigurationError(
-                f"files_path={os.fspath(files_path)!r} names what goes along",
-                "Leave it out, as upload_files=False says that nothing does.",
-            )
-        if file_path_on_worker is not None and upload_files:
-            raise ConfigurationError(
-                f"file_path_on_worker={file_path_on_worker!r} names a file that is in the worker already",
-                "Set upload_files=False with it, or leave it out.",
-            )
-        request: Request = {"version": protocol.VERSION}
-        executed = None
-        if upload_files:
-            start = None if files_path is None else os.fspath(files_path)
-            folder, on_worker = locate(
-                name, kinds=KINDS, start=os.getcwd(), folder=start, max_files=max_files, whose="run_task"
-            )
-            request["files"] = as_text(pack_folder(folder, max_files))
-            executed = Path(folder, on_worker).with_name(f"{Path(on_worker).stem}_output.ipynb")
-        else:
-            on_worker = file_path_on_worker or name
-            check_kind(on_worker, KINDS, "run_task")
-        is_notebook = on_worker.endswith(".ipynb")
-        if is_notebook and args:
-            raise ConfigurationError("args are for scripts", "A notebook takes parameters.")
-        arguments: dict[str, Any] = {"file": on_worker, "parameters": parameters}
-        if is_notebook:
-            arguments |= {"kernel_name": None, "options": {}, "send_back": executed is not None}
-        else:
-            arguments |= {"args": [str(value) for value in args or ()], "skip_on_exit_code": []}
-        request["call"] = "notebook" if is_notebook else "script"
-        request["arguments"] = values.encode(arguments)
-        return cls(request, is_notebook, executed if is_notebook else None)
-
-
 def _pods(settings: Settings) -> list[dict[str, Any]]:
     """Return the pods of this installation that are kept and run."""
     from airflow_provider_tasks.workers.connections import connected_cluster
@@ -624,9 +525,3 @@ def _pods(settings: Settings) -> list[dict[str, Any]]:
         for pod in pods
         if is_kept(pod) and container_state(pod, "running") is not None and not pod["metadata"].get("deletionTimestamp")
     ]
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()

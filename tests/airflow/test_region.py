@@ -27,7 +27,7 @@ def test_a_task_knows_where_it_runs_and_for_whom(run):
     assert run(REPORT).xcom("where") == expected
 
 
-@pytest.mark.parametrize(("user", "expected"), [("ana@example.org", "ana@example.org"), (None, "measuring@example.org")])
+@pytest.mark.parametrize(("user", "expected"), [("a@example.org", "a@example.org"), (None, "measuring@example.org")])
 def test_a_run_that_nobody_triggered_is_its_owners(parse, user, expected):
     task = parse(REPORT).dag.get_task("where")
     assert on_behalf_of({"dag_run": SimpleNamespace(triggering_user_name=user), "task": task}) == expected
