@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import uuid
 from dataclasses import replace
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
     Lines = list[str]
     Paths = list[Path]
     Workers = list["Worker"]
-
-_log = logging.getLogger("airflow_provider_tasks")
 
 
 class Worker:
@@ -376,7 +373,7 @@ class Worker:
                 raise
             self._name = backend.name
             self._know_place(backend)
-            _log.info("Worker %s: %s", backend.name, timeline_line(outcome))
+            say(f"Worker {backend.name}: {timeline_line(outcome)}")
             self._rest()
             return outcome
 

@@ -188,6 +188,7 @@ class TestCluster:
         token: the service account's token, as `kubeconfig` has it.
         user: the name under which the API server knows it.
         image: a worker image with Python 3.11, `TEST_KUBERNETES_IMAGE`.
+        image_notebook: one with papermill and Jupyter, `TEST_KUBERNETES_IMAGE_NOTEBOOK`; None where there is none.
         image_313: a worker image with Python 3.13, `TEST_KUBERNETES_IMAGE_3_13`; None where there is none.
         admin: the admin, for assertions.
         state: the folder of a cluster that `shared/kube/up` started (its `run` and `log`); None for any other cluster.
@@ -205,6 +206,7 @@ class TestCluster:
         self.user = f"system:serviceaccount:{self.namespace}:{SERVICE_ACCOUNT}"
         self.token = ""
         self.image = os.environ.get("TEST_KUBERNETES_IMAGE", "docker.io/local/python:3.11")
+        self.image_notebook = os.environ.get("TEST_KUBERNETES_IMAGE_NOTEBOOK")
         self.image_313 = os.environ.get("TEST_KUBERNETES_IMAGE_3_13")
         self.admin = Admin(admin_kubeconfig, self.namespace)
         state = Path(os.environ.get("KUBE_DIR") or Path(admin_kubeconfig).resolve().parent)

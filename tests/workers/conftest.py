@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -161,6 +161,51 @@ def config(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> W
     pods: Pods = request.getfixturevalue("pods")
     monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
     return pods.settings().config
+
+
+NOTEBOOK_ROLE = Path(__file__).parents[2] / "docs" / "kubernetes" / "notebook-role.yaml"
+DATA = "/usr/local/lib/python3.11/dist-packages/share/jupyter"
+"""Where the test image has what belongs into `share/jupyter`: its packages are installed into one folder."""
+
+
+@pytest.fixture(params=[LOCAL, KUBERNETES])
+def notebook_config(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The settings of a worker that has papermill and Jupyter, of each backend in turn."""
+    if request.param == "local":
+        yield {"env_variables": {"COLOUR": "blue"}}
+        return
+    pods: Pods = request.getfixturevalue("pods")
+    image = pods.tests.image_notebook
+    if image is None:
+        pytest.skip("TEST_KUBERNETES_IMAGE_NOTEBOOK is not set")
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
+    variables = {"COLOUR": "blue", "JUPYTERLAB_DIR": f"{DATA}/lab", "JUPYTER_PATH": DATA}
+    with allowed_to_forward_ports(pods.tests):
+        yield pods.settings(image=image, env_variables=variables).config.to_dict()
+
+
+@contextmanager
+def allowed_to_forward_ports(cluster: Any) -> Iterator[None]:
+    """Let code under test forward ports, for as long as the block runs."""
+    import yaml
+
+    role = next(yaml.safe_load_all(NOTEBOOK_ROLE.read_text()))
+    role["metadata"]["namespace"] = cluster.namespace
+    name, version = role["metadata"]["name"], role["apiVersion"]
+    binding = {
+        "apiVersion": version,
+        "kind": "RoleBinding",
+        "metadata": role["metadata"],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "User", "name": cluster.user}],
+    }
+    for manifest in (role, binding):
+        cluster.admin.create(manifest)
+    try:
+        yield
+    finally:
+        for kind in ("Role", "RoleBinding"):
+            cluster.admin.delete(kind, name, api_version=version)
 
 
 @pytest.fixture

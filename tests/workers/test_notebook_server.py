@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import subprocess
 import urllib.error
 import urllib.request
 import webbrowser
-from pathlib import Path
 
 import pytest
 
@@ -17,52 +14,7 @@ from airflow_provider_tasks import Worker, run_task
 from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.places import read_server
 
-from .conftest import KUBERNETES, LOCAL
-
-ROLE = Path(__file__).parents[2] / "docs" / "kubernetes" / "notebook-role.yaml"
-DATA = "/usr/local/lib/python3.11/dist-packages/share/jupyter"
-"""Where the test image has what belongs into `share/jupyter`; packages there are installed into a folder."""
-
 TASK = "open('my_log.txt', 'w').write('so far')\nraise SystemError('Simulated error')\n"
-
-
-@contextlib.contextmanager
-def allowed_to_forward(cluster):
-    """Let code under test forward ports, for as long as the block runs."""
-    import yaml
-
-    role = next(yaml.safe_load_all(ROLE.read_text()))
-    role["metadata"]["namespace"] = cluster.namespace
-    binding = {
-        "apiVersion": role["apiVersion"],
-        "kind": "RoleBinding",
-        "metadata": role["metadata"],
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role["metadata"]["name"]},
-        "subjects": [{"kind": "User", "name": cluster.user}],
-    }
-    for manifest in (role, binding):
-        cluster.admin.create(manifest)
-    try:
-        yield
-    finally:
-        for kind in ("Role", "RoleBinding"):
-            cluster.admin.delete(kind, role["metadata"]["name"], api_version=role["apiVersion"])
-
-
-@pytest.fixture(params=[LOCAL, KUBERNETES])
-def config(request, monkeypatch):
-    """The settings of a worker that has Jupyter, of each backend in turn."""
-    if request.param == "local":
-        yield {"env_variables": {"COLOUR": "blue"}}
-        return
-    image = os.environ.get("TEST_KUBERNETES_IMAGE_NOTEBOOK")
-    if image is None:
-        pytest.skip("TEST_KUBERNETES_IMAGE_NOTEBOOK is not set")
-    pods = request.getfixturevalue("pods")
-    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
-    variables = {"COLOUR": "blue", "JUPYTERLAB_DIR": f"{DATA}/lab", "JUPYTER_PATH": DATA}
-    with allowed_to_forward(pods.tests):
-        yield pods.settings(image=image, env_variables=variables).config.to_dict()
 
 
 @pytest.fixture
@@ -123,8 +75,8 @@ def run_in_a_kernel(url, code):
     return IOLoop(make_current=False).run_sync(converse, timeout=120)
 
 
-def test_a_notebook_on_a_failed_worker(config, task_file, capfd):
-    worker, success = run_task(task_file, worker_config=config, terminate_on_completion=False)
+def test_a_notebook_on_a_failed_worker(notebook_config, task_file, capfd):
+    worker, success = run_task(task_file, worker_config=notebook_config, terminate_on_completion=False)
     with worker:
         assert not success
         url = worker.open_notebook(get_url_only=True)
@@ -147,11 +99,11 @@ def test_a_notebook_on_a_failed_worker(config, task_file, capfd):
     assert url.partition("token=")[2] not in capfd.readouterr().err
 
 
-def test_another_process_finds_the_notebook_that_is_open(config, task_file):
-    worker, _ = run_task(task_file, worker_config=config, terminate_on_completion=False)
+def test_another_process_finds_the_notebook_that_is_open(notebook_config, task_file):
+    worker, _ = run_task(task_file, worker_config=notebook_config, terminate_on_completion=False)
     with worker:
         url = worker.open_notebook(get_url_only=True)
-        found = Worker.get(worker.name, config)
+        found = Worker.get(worker.name, notebook_config)
         again = found.open_notebook(get_url_only=True)
         assert again.partition("token=")[2] == url.partition("token=")[2]
         assert get(again, "/api/contents")[0] == 200
@@ -208,11 +160,10 @@ def test_the_token_of_a_worker_can_not_change_the_address():
 
 @pytest.mark.kubernetes
 def test_who_may_not_forward_ports_is_told(pods, task_file, monkeypatch):
-    image = os.environ.get("TEST_KUBERNETES_IMAGE_NOTEBOOK")
-    if image is None:
+    if pods.tests.image_notebook is None:
         pytest.skip("TEST_KUBERNETES_IMAGE_NOTEBOOK is not set")
     monkeypatch.setenv("AIRFLOW__WORKER_TASKS__INSTALLATION", "contract")
-    config = pods.settings(image=image).config
+    config = pods.settings(image=pods.tests.image_notebook).config
     with Worker(config) as worker, pytest.raises(ConfigurationError, match="pods/portforward"):
         worker.open_notebook(get_url_only=True)
 
