@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakValueDictionary
 
 from airflow_provider_tasks.model.task import check_requirements
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, is_put_off
+from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.tried_partial import TriedPartial
 from airflow_provider_tasks.runtime import protocol
+from airflow_provider_tasks.workers.digest import Digest
 from airflow_provider_tasks.workers.failures import ConfigurationError
 from airflow_provider_tasks.workers.notebooks import conclude_notebook
 from airflow_provider_tasks.workers.parameters import check_parameters
-from airflow_provider_tasks.workers.upload import MAX_FILES, as_text, check_kind, find_files, locate, pack_folder
+from airflow_provider_tasks.workers.upload import MAX_FILES, Folder, as_text, check_kind, place
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -48,6 +49,15 @@ class FileOperator(WorkerOperator):
     kinds: ClassVar[tuple[str, ...]]
     """What the names of the files may end in."""
 
+    what: ClassVar[str] = "file_name"
+    """The argument that names the file."""
+
+    where: ClassVar[tuple[str, ...]] = ("files_path", "upload_files", "file_path_on_worker", "max_files_to_upload")
+    """The other arguments that say which files go along."""
+
+    alone: ClassVar[frozenset[str]] = frozenset({"parameters"})
+    """The arguments that are right or wrong whatever the others are, and are no part of the digest."""
+
     template_fields: Sequence[str] = ("file_name", "parameters", *WorkerOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **WorkerOperator.template_fields_renderers,
@@ -64,6 +74,7 @@ class FileOperator(WorkerOperator):
         parameters: Mapping[str, Any] | None = None,
         requirements: Sequence[str] = (),
         max_files_to_upload: int = MAX_FILES,
+        implementation: Any = None,  # what stands for this operator in the DAG where it is mapped
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,14 +91,21 @@ class FileOperator(WorkerOperator):
                 f"file_path_on_worker={file_path_on_worker!r} names a file that is in the worker already",
                 "Set upload_files=False with it, or leave it out.",
             )
-        content = ""
-        if not is_put_off(self.parameters):
-            check_parameters(self.parameters)
-        if self.get_dag() is not None and not self._is_named_late:
-            folder, name = self._find()
-            content = _digest_of(folder, self.max_files_to_upload) if folder else name
+        self.check_value("parameters", self.parameters)
         name = "(put off)" if self._is_named_late else os.path.basename(self.file_name)
-        self.describe(name, type(self), content, *self._declared())
+        self.describe(name, type(self), *self._goes_along(), *self._declared())
+
+    @classmethod
+    def check_value(cls, name: str, value: Any) -> None:
+        """Refuse a value that an argument of this name, one of :attr:`alone`, can't have."""
+        if name == "parameters" and not is_put_off(value):
+            check_parameters(value)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> TriedPartial:
+        """Prepare the operator for ``expand``; see Airflow's ``partial``."""
+        check_declared(kwargs.get("worker_config"))
+        return TriedPartial.of(super().partial, kwargs)
 
     @abstractmethod
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
@@ -98,11 +116,14 @@ class FileOperator(WorkerOperator):
         from airflow_provider_tasks.runtime import values
 
         check_parameters(self.parameters)
-        folder, name = self._find()
+        name, goes = self._find()
+        folder = None if goes is None else Folder.find(goes, self.max_files_to_upload)
+        if folder is not None:
+            folder.check_holds(name)
         call, arguments = self.call(name)
         request: Any = {"version": protocol.VERSION, "call": call, "arguments": values.encode(arguments)}
-        if folder:
-            request["files"] = as_text(pack_folder(folder, self.max_files_to_upload))
+        if folder is not None:
+            request["files"] = as_text(folder.pack())
         return Work(request, os.path.basename(self.file_name), self.requirements)
 
     def _with_suffix(self, name: str) -> str:
@@ -111,23 +132,45 @@ class FileOperator(WorkerOperator):
     def _declared(self) -> list[Any]:
         return [self.files_path, self.upload_files, self.file_path_on_worker, self.requirements]
 
-    def _find(self) -> tuple[str, str]:
-        """Return the folder that goes along, empty where none does, and the file's name in the worker."""
+    def _goes_along(self) -> Iterable[Any]:
+        """Yield what names the files, for the digest, as far as they are known; refuse what can't run."""
+        if self.get_dag() is None:
+            return
+        if not self._is_named_late:
+            name, goes = self._find()
+            yield name
+        elif self.upload_files and self.files_path is not None:
+            name, goes = None, os.path.join(self._start, os.path.expanduser(self.files_path))
+        else:
+            return
+        if goes is not None:
+            yield _ContentDigest(self._folder(goes, name))
+
+    def _find(self) -> tuple[str, str | None]:
+        """Return the file's name in the worker, and the folder that goes along; None where none does."""
         self.file_name = self._with_suffix(os.fspath(self.file_name))
         if not self.upload_files:
             check_kind(self.file_name, self.kinds, type(self).__name__)
-            return "", self.file_path_on_worker or self.file_name
-        start = os.path.dirname(self.dag.fileloc)
+            return self.file_path_on_worker or self.file_name, None
         # A name that is only known now must not make another folder go along than the DAG says.
         folder = "" if self.files_path is None and self._is_named_late else self.files_path
-        return locate(
-            self.file_name,
-            kinds=self.kinds,
-            start=start,
-            folder=folder,
-            max_files=self.max_files_to_upload,
-            whose=type(self).__name__,
-        )
+        whose = type(self).__name__
+        goes, name = place(self.file_name, kinds=self.kinds, start=self._start, folder=folder, whose=whose)
+        return name, goes
+
+    def _folder(self, path: str, name: str | None) -> Folder:
+        """Return a folder, looked through once for all operators of a DAG that have it go along."""
+        key = (id(self.dag), path, self.max_files_to_upload)
+        folder = _folders.get(key)
+        if folder is None or (name is not None and name not in folder.names):  # one that has been made since
+            folder = _folders[key] = Folder.find(path, self.max_files_to_upload)
+        if name is not None:
+            folder.check_holds(name)
+        return folder
+
+    @property
+    def _start(self) -> str:
+        return os.path.dirname(self.dag.fileloc)
 
     def _relative(self, path: str | os.PathLike[str]) -> str:
         """Return a path as a DAG may hold it: below the folder of the DAG file without that folder."""
@@ -137,21 +180,20 @@ class FileOperator(WorkerOperator):
         return os.path.relpath(text, start) if below else text
 
 
-def _digest_of(folder: str, max_files: int) -> str:
-    """Name what is in the files that go along."""
-    names = find_files(folder, max_files)
-    stats = [(name, os.stat(os.path.join(folder, name))) for name in names]
-    return _digest(folder, tuple((name, stat.st_mtime_ns, stat.st_size, stat.st_mode) for name, stat in stats))
+_folders: WeakValueDictionary[tuple[int, str, int], Folder] = WeakValueDictionary()
+"""What goes along with the operators of each DAG; their digests keep it, and with it their DAG's id."""
 
 
-@lru_cache(maxsize=256)
-def _digest(folder: str, files: tuple[tuple[str, int, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for name, _, size, mode in files:
-        digest.update(f"{name}\0{size}\0{mode & 0o100}\0".encode())
-        with open(os.path.join(folder, name), "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+class _ContentDigest(Digest):
+    """The digest of the files that go along."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(())
+        self._folder = folder
+
+    def serialize(self) -> str:
+        """Return the digest; the files are read when it is first asked for."""
+        return self._folder.digest
 
 
 class ScriptOperator(FileOperator):
@@ -176,6 +218,7 @@ class ScriptOperator(FileOperator):
     """
 
     kinds = (".py", ".sh")
+    alone = FileOperator.alone | {"args"}
     template_fields: Sequence[str] = ("args", *FileOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {**FileOperator.template_fields_renderers, "args": "json"}
 
@@ -186,8 +229,7 @@ class ScriptOperator(FileOperator):
         skip_on_exit_code: int | Collection[int] | None = 99,
         **kwargs: Any,
     ) -> None:
-        if isinstance(args, str):
-            raise TypeError(f"ScriptOperator(args={args!r}): expected a list of arguments, as [{args!r}]")
+        self.check_value("args", args)
         # As they came: Airflow knows values that it must not render by what they are.
         self.args = args
         codes = [skip_on_exit_code] if isinstance(skip_on_exit_code, int) else list(skip_on_exit_code or ())
@@ -196,10 +238,19 @@ class ScriptOperator(FileOperator):
         self.skip_on_exit_code = sorted(codes)
         super().__init__(**kwargs)
 
+    @classmethod
+    def check_value(cls, name: str, value: Any) -> None:
+        """Refuse a value that an argument of this name can't have."""
+        super().check_value(name, value)
+        if name != "args" or hasattr(value, "resolve"):
+            return
+        if isinstance(value, str):
+            raise TypeError(f"ScriptOperator(args={value!r}): expected a list of arguments, as [{value!r}]")
+        _check_args(value)
+
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return what the runtime is to do."""
-        if isinstance(self.args, (str, bytes, Mapping)) or not isinstance(self.args, Iterable):
-            raise ConfigurationError(f"args: expected a list of arguments, found {self.args!r}")
+        _check_args(self.args)
         return "script", {
             "file": name,
             "args": [str(value) for value in self.args],
@@ -209,6 +260,11 @@ class ScriptOperator(FileOperator):
 
     def _declared(self) -> list[Any]:
         return [*super()._declared(), self.skip_on_exit_code]
+
+
+def _check_args(args: Any) -> None:
+    if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, Iterable):
+        raise ConfigurationError(f"args: expected a list of arguments, found {args!r}")
 
 
 class NotebookOperator(FileOperator):
@@ -237,6 +293,7 @@ class NotebookOperator(FileOperator):
     """
 
     kinds = (".ipynb",)
+    what = "notebook"
     may_end_in_triggerer = False
     template_fields: Sequence[str] = ("output_path", *FileOperator.template_fields)
 

@@ -28,7 +28,8 @@ class Digest:
     """The digest of ``parts``, after a ``name`` for people, worked out when it is first asked for.
 
     A DAG file goes on after it has made an operator: what the operator's code refers to may be defined below it.
-    So the digest is taken when Airflow serializes the DAG, which asks for :meth:`serialize` or ``str``.
+    So the digest is taken when Airflow serializes the DAG, which asks for :meth:`serialize` or ``str``. A part may be
+    a digest itself.
 
     >>> str(Digest([len, 1])) == str(Digest([len, 1])) != str(Digest([len, 2]))
     True
@@ -47,7 +48,8 @@ class Digest:
             self._text = f"{self._name} {_hash(_Walk(self._bundle).tokens(parts))[:16]}".strip()
         return self._text
 
-    __str__ = serialize
+    def __str__(self) -> str:
+        return self.serialize()
 
     def __repr__(self) -> str:
         return f"Digest({self.serialize()!r})"
@@ -63,6 +65,8 @@ def _code_of(part: Any, bundle: Bundle | None) -> Any:
 
     Hundreds of operators run the same class or function; its code is gone through once.
     """
+    if isinstance(part, Digest):
+        return part.serialize()
     if isinstance(part, (type, types.FunctionType)):
         if part not in _hashes:
             _hashes[part] = _hash(_Walk(bundle).tokens(part))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tasks.runtime import protocol, values
 from airflow_provider_tasks.workers.failures import ConfigurationError
 from airflow_provider_tasks.workers.parameters import check_parameters
-from airflow_provider_tasks.workers.upload import as_text, check_kind, locate, pack_folder
+from airflow_provider_tasks.workers.upload import as_text, check_kind, locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,8 +70,8 @@ class TaskFile:
             folder, on_worker = locate(
                 name, kinds=KINDS, start=os.getcwd(), folder=start, max_files=max_files, whose="run_task"
             )
-            request["files"] = as_text(pack_folder(folder, max_files))
-            executed = Path(folder, on_worker).with_name(f"{Path(on_worker).stem}_output.ipynb")
+            request["files"] = as_text(folder.pack())
+            executed = Path(folder.path, on_worker).with_name(f"{Path(on_worker).stem}_output.ipynb")
         else:
             on_worker = file_path_on_worker or name
             check_kind(on_worker, KINDS, "run_task")

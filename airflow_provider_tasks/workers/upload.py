@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadE
 from airflow_provider_tasks.workers.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pathspec
 
@@ -41,6 +43,65 @@ IGNORED = (
     ".DS_Store",
 )
 """What never goes along unless ``.workerignore`` says so with ``!``; in the syntax of gitignore."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a folder that go along, as they were when it was looked through.
+
+    Attributes:
+        path: the folder, links on the way to it followed.
+        names: its files, as paths below it with ``/``, sorted.
+
+    """
+
+    path: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def find(cls, folder: str, max_files: int = MAX_FILES) -> Folder:
+        """Look a folder through; see :func:`find_files`."""
+        path = os.path.realpath(folder)  # once: a link to it may be moved on in between
+        return cls(path, tuple(find_files(path, max_files)))
+
+    @cached_property
+    def digest(self) -> str:
+        """What names the content of the files, and whether they can be executed."""
+        stats = [(name, os.stat(os.path.join(self.path, name))) for name in self.names]
+        return _digest(self.path, tuple((name, stat.st_mtime_ns, stat.st_size, stat.st_mode) for name, stat in stats))
+
+    def check_holds(self, name: str) -> None:
+        """Raise a ConfigurationError if a file of the folder is none of those that go along."""
+        if name not in self.names:
+            raise ConfigurationError(
+                f"{os.path.join(self.path, name)} itself would stay behind, as {IGNORE_FILE} in {self.path}, "
+                "or what never goes along, says"
+            )
+
+    def pack(self) -> bytes:
+        """Return the files as an archive: the same bytes for the same content.
+
+        Raises:
+            PayloadError: they are too large, and it names the largest; or they can't be read.
+
+        """
+        try:
+            packed = pack_files(self.path, self.names)
+        except OSError as error:
+            raise PayloadError(f"the files of {self.path} can't be read: {error}", retry=True) from error
+        if len(packed) > protocol.REQUEST_LIMIT:
+            raise _too_large(self.path, _sizes(self.path, self.names), f"{format_bytes(len(packed))} compressed")
+        return packed
+
+
+@lru_cache(maxsize=256)
+def _digest(folder: str, files: tuple[tuple[str, int, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for name, _, size, mode in files:
+        digest.update(f"{name}\0{size}\0{mode & 0o100}\0".encode("utf-8", "surrogateescape"))
+        with open(os.path.join(folder, name), "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def find_files(folder: str, max_files: int = MAX_FILES) -> list[str]:
@@ -78,14 +139,8 @@ def find_files(folder: str, max_files: int = MAX_FILES) -> list[str]:
     return found
 
 
-def locate(
-    file_name: str,
-    *,
-    kinds: tuple[str, ...],
-    start: str,
-    folder: str | None = None,
-    max_files: int = MAX_FILES,
-    whose: str,
+def place(
+    file_name: str, *, kinds: tuple[str, ...], start: str, folder: str | None = None, whose: str
 ) -> tuple[str, str]:
     """Return the folder that goes along with a file, and the file's name in it, with ``/``.
 
@@ -94,11 +149,10 @@ def locate(
         kinds: what its name may end in.
         start: the folder that relative paths begin in.
         folder: the folder that goes along, the file's own unless given.
-        max_files: how many files may go along.
         whose: who asks, for messages.
 
     Raises:
-        ConfigurationError: the file is not there, is of another kind, or would not go along.
+        ConfigurationError: the file is not there, is of another kind, or is not in the folder.
 
     """
     check_kind(file_name, kinds, whose)
@@ -119,11 +173,23 @@ def locate(
             f"{path} is not in the folder that goes along, {goes}",
             "Set files_path to a folder that holds it.",
         )
-    if name not in find_files(goes, max_files):
-        raise ConfigurationError(
-            f"{path} itself would stay behind, as {IGNORE_FILE} in {goes}, or what never goes along, says"
-        )
     return goes, name
+
+
+def locate(
+    file_name: str,
+    *,
+    kinds: tuple[str, ...],
+    start: str,
+    folder: str | None = None,
+    max_files: int = MAX_FILES,
+    whose: str,
+) -> tuple[Folder, str]:
+    """Return what goes along with a file, and the file's name in it; see :func:`place` and :func:`find_files`."""
+    goes, name = place(file_name, kinds=kinds, start=start, folder=folder, whose=whose)
+    found = Folder.find(goes, max_files)
+    found.check_holds(name)
+    return found, name
 
 
 def check_kind(file_name: str, kinds: tuple[str, ...], whose: str) -> None:
@@ -140,25 +206,11 @@ def check_kind(file_name: str, kinds: tuple[str, ...], whose: str) -> None:
 
 
 def pack_folder(folder: str, max_files: int = MAX_FILES) -> bytes:
-    """Return the files of a folder as an archive: the same bytes for the same content.
-
-    Raises:
-        ConfigurationError: as :func:`find_files`.
-        PayloadError: they are too large; it names the largest.
-
-    """
-    root = os.path.realpath(folder)  # once: a link to it may be moved on in between
-    names = find_files(root, max_files)
-    try:
-        packed = pack_files(root, names)
-    except OSError as error:
-        raise PayloadError(f"the files of {folder} can't be read: {error}", retry=True) from error
-    if len(packed) > protocol.REQUEST_LIMIT:
-        raise _too_large(folder, _sizes(root, names), f"{format_bytes(len(packed))} compressed")
-    return packed
+    """Return the files of a folder as an archive; see :func:`find_files` and :meth:`Folder.pack`."""
+    return Folder.find(folder, max_files).pack()
 
 
-def _sizes(root: str, names: list[str]) -> dict[str, int]:
+def _sizes(root: str, names: Iterable[str]) -> dict[str, int]:
     return {name: os.path.getsize(os.path.join(root, name)) for name in names}
 
 

@@ -33,6 +33,21 @@ def dags_folder() -> Iterator[Path]:
             path.unlink()
 
 
+@pytest.fixture
+def files(dags_folder: Path) -> Iterator[Callable[..., Path]]:
+    """Write files into a folder beside the DAG file; they go in the end."""
+
+    def write(**content: str) -> Path:
+        for name, text in content.items():
+            path = dags_folder / "work" / name.replace("__", "/").replace("_DOT_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+        return dags_folder / "work"
+
+    yield write
+    shutil.rmtree(dags_folder / "work", ignore_errors=True)
+
+
 @dataclass
 class Parsed:
     """What came of a DAG file."""

@@ -38,7 +38,7 @@ for line in sys.stdin:
 DAG_FILE = """
 from airflow.sdk import DAG, task
 from airflow_provider_tasks import *
-from airflow_provider_tasks.operators import TaskOperator
+from airflow_provider_tasks.operators import ScriptOperator, TaskOperator
 
 import beside
 
@@ -89,6 +89,9 @@ with DAG("stable"):
     count.partial(unit="words").expand(path=["a", "b"])
     make(1)()
     make(2)()
+    ScriptOperator.partial(task_id="scripts", node=EDGE).expand(
+        file_name=["scripts/clean.sh", "scripts/more/count.py"], args=[["a"], ["{{ ds }}"]]
+    )
 """
 
 
@@ -97,6 +100,7 @@ BESIDE = {
     "beside_lazy.py": "import beside_deeper\n",
     "beside_deeper.py": "WORD = 'deep'\n",
 }
+FILES = {"scripts/clean.sh": "true\n", "scripts/more/count.py": "", "scripts/more/words.txt": "one\n"}
 
 
 class Parser:
@@ -143,8 +147,10 @@ def path(tmp_path_factory) -> Path:
 def original(path) -> str:
     """The hash of the file that twenty processes with other hash seeds agree on."""
     path.write_text(DAG_FILE)
-    for name, text in BESIDE.items():
-        path.with_name(name).write_text(text)
+    for name, text in (BESIDE | FILES).items():
+        beside = path.parent / name
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text)
     with ThreadPoolExecutor(2) as pool:
         found = set(pool.map(lambda seed: hashes_of(path, seed), range(1, 21)))
     assert len(found) == 1
@@ -198,6 +204,17 @@ def test_a_change_of_a_module_that_goes_along_changes_the_dag(path, hashes, orig
     beside.write_text(BESIDE[name] + "MORE = 1\n")
     changed = hashes(path)
     beside.write_text("# a remark\n" + BESIDE[name])
+    assert changed != original
+    assert hashes(path) == original
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_change_of_a_file_that_goes_along_with_mapped_scripts_changes_the_dag(path, hashes, original, name):
+    path.write_text(DAG_FILE)
+    beside = path.parent / name
+    beside.write_text(FILES[name] + "more\n")
+    changed = hashes(path)
+    beside.write_text(FILES[name])
     assert changed != original
     assert hashes(path) == original
 

@@ -3,28 +3,8 @@
 from __future__ import annotations
 
 import os
-import textwrap
 
 import pytest
-
-
-@pytest.fixture
-def files(dags_folder):
-    """Write files beside the DAG file; what was written goes in the end."""
-    import shutil
-
-    made = []
-
-    def write(**content):
-        for name, text in content.items():
-            path = dags_folder / "work" / name.replace("__", "/").replace("_DOT_", ".")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text))
-            made.append(path)
-        return dags_folder / "work"
-
-    yield write
-    shutil.rmtree(dags_folder / "work", ignore_errors=True)
 
 
 def test_a_shell_script_takes_arguments_and_parameters_and_gives_a_result(run, files):
