@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+FILE_VARIABLE = "AIRFLOW_TASK_CONTEXT"
+"""Names the file that holds the context for processes that a task starts: scripts, kernels of notebooks."""
+
 _context: dict[str, Any] | None = None
 
 
 def get_context() -> dict[str, Any]:
-    """Return the context of the running task, inside a worker.
+    """Return the context of the running task, inside a worker: in a function, a class, a script, a notebook.
 
     The keys are Airflow's own (``ds``, ``ts``, ``run_id``, ``params``, ``logical_date``,
     ``data_interval_start``, …) as far as their values can travel, and: ``dag_id``, ``task_id``,
@@ -31,11 +36,49 @@ def get_context() -> dict[str, Any]:
 
     """
     if _context is None:
-        raise RuntimeError("get_context() was called outside a worker: only a task that runs in one has a context")
-    return dict(_context)
+        set_context(_read())
+    return dict(_context or {})
 
 
 def set_context(context: Mapping[str, Any]) -> None:
     """Make ``context`` what :func:`get_context` returns in this process."""
     global _context  # noqa: PLW0603 - one process runs one task
     _context = dict(context)
+
+
+def hand_on(folder: str) -> dict[str, str]:
+    """Write the context into a folder, for a process that this one starts.
+
+    Args:
+        folder: a folder of the current user's alone, as the context may hold secrets.
+
+    Returns:
+        Environment variables for that process; none where there is no context, or it is in the environment already.
+
+    """
+    if _context is None:
+        return {}
+    from airflow_provider_tasks.runtime import files, values
+
+    path = os.path.join(folder, "context.json")
+    files.write(path, values.encode_json(_context))
+    return {FILE_VARIABLE: path}
+
+
+def _read() -> dict[str, Any]:
+    path = os.environ.get(FILE_VARIABLE)
+    if not path:
+        raise RuntimeError("get_context() was called outside a worker: only a task that runs in one has a context")
+    import json
+
+    from airflow_provider_tasks.runtime import values
+
+    try:
+        with open(path, "rb") as file:
+            found: dict[str, Any] = values.decode(json.loads(file.read()))
+    except FileNotFoundError:
+        raise RuntimeError(
+            f"get_context() was called after the end of its script or notebook: {path}, which {FILE_VARIABLE} names, "
+            "is gone"
+        ) from None
+    return found

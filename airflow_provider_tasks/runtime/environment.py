@@ -67,7 +67,7 @@ class Builder:
             EnvironmentFailedError: one of them failed.
 
         """
-        python = base_python(wanted.get("python_venv_name"))
+        python = base_python(wanted.get("python_venv_name"), env)
         script = wanted.get("startup_script")
         requirements = wanted.get("requirements", [])
         if not script and not requirements:
@@ -174,7 +174,7 @@ def _put_below(folder: str, below: str) -> None:
         file.write(f"import site; site.addsitedir({layer.packages(below)!r})\n{text}")
 
 
-def base_python(venv_name: str | None) -> str:
+def base_python(venv_name: str | None, env: Mapping[str, str]) -> str:
     """Return the Python of the virtual environment ``~/.venv/NAME``, or this one without a name.
 
     Raises:
@@ -183,7 +183,7 @@ def base_python(venv_name: str | None) -> str:
     """
     if not venv_name:
         return sys.executable
-    folders = _folders_of_venvs()
+    folders = _folders_of_venvs(env.get("HOME") or os.path.expanduser("~"))
     pythons = [os.path.join(folder, venv_name, "bin", "python") for folder in folders]
     for python in pythons:
         if os.access(python, os.X_OK):
@@ -196,9 +196,9 @@ def base_python(venv_name: str | None) -> str:
     )
 
 
-def _folders_of_venvs() -> list[str]:
-    """Return ``~/.venv``, and that of the user's home in the image, where a pod has another ``HOME``."""
-    folders = [os.path.expanduser(os.path.join("~", ".venv"))]
+def _folders_of_venvs(task_home: str) -> list[str]:
+    """Return ``~/.venv`` as the task sees it, and that of the user's home in the image: a pod has another ``HOME``."""
+    folders = [os.path.join(task_home, ".venv")]
     try:
         import pwd
 

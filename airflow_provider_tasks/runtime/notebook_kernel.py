@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from airflow_provider_tasks.runtime import processes
+from airflow_provider_tasks.runtime.context import hand_on
 from airflow_provider_tasks.runtime.home import python_environment
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Kernel:
 
         with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
             self._manager = _manager_class()(
-                environment={**python_environment(os.environ), _MARK: self._mark},
+                environment={**python_environment(os.environ), **hand_on(folder), _MARK: self._mark},
                 before_start=self.check,
                 kernel_name=self._name,
                 **_connection(folder),

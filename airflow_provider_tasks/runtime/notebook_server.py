@@ -79,8 +79,8 @@ def find_or_start(
         found = _read(home, name)
         if found is not None and _runs(found["pid"]) and _is_ours(found):
             return _told(found)
-    python = _last_python(folder) or base_python(venv)
     environment = {**python_environment({**os.environ, **variables}), **_folders(home)}
+    python = _last_python(folder) or base_python(venv, environment)
     files.make_empty(home)
     for path in _folders(home).values():
         os.mkdir(path, 0o700)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 from airflow_provider_tasks.runtime import command, values
+from airflow_provider_tasks.runtime.context import hand_on
 from airflow_provider_tasks.runtime.home import python_environment
 from airflow_provider_tasks.runtime.signals import SkipTask
 
@@ -32,22 +33,25 @@ class ScriptFailedError(Exception):
 
     Attributes:
         exit_code: the code, or minus the number of the signal, as :mod:`subprocess` has it.
+        reason: what may be why, if something in the script says so.
 
     """
 
-    def __init__(self, name: str, exit_code: int) -> None:
-        super().__init__(name, exit_code)
+    def __init__(self, name: str, exit_code: int, reason: str = "") -> None:
+        super().__init__(name, exit_code, reason)
         self.name = name
         self.exit_code = exit_code
+        self.reason = reason
 
     def __str__(self) -> str:
+        because = f"; {self.reason}" if self.reason else ""
         if self.exit_code >= 0:
-            return f"{self.name} ended with exit code {self.exit_code}"
+            return f"{self.name} ended with exit code {self.exit_code}{because}"
         try:
             number = signal.Signals(-self.exit_code).name
         except ValueError:
             number = f"signal {-self.exit_code}"
-        return f"{self.name} was ended by {number}"
+        return f"{self.name} was ended by {number}{because}"
 
 
 def run_script(
@@ -86,11 +90,12 @@ def run_script(
     with tempfile.TemporaryDirectory(prefix=f"{command.NAME}-") as folder:
         places = [command.put_on_path(folder), environment.get("PATH", os.defpath)]
         environment["PATH"] = os.pathsep.join(places)
+        environment.update(hand_on(folder))
         ended = subprocess.run([*_interpreter(path), path, *args], env=environment, check=False)
     if ended.returncode in skip_on_exit_code:
         raise SkipTask(f"{os.path.basename(file)} ended with exit code {ended.returncode}")
     if ended.returncode != 0:
-        raise ScriptFailedError(os.path.basename(file), ended.returncode)
+        raise ScriptFailedError(os.path.basename(file), ended.returncode, _why(path))
     return _read_result(result)
 
 
@@ -130,6 +135,20 @@ def _interpreter(path: str) -> list[str]:
     if line.startswith(b"#!"):
         return os.fsdecode(line[2:].strip()).split()
     return [shutil.which("bash") or "sh"]
+
+
+def _why(path: str) -> str:
+    """Say what a shell's own messages do not: they show no carriage return."""
+    if path.endswith(".py"):
+        return ""
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(4096)
+    except OSError:  # the script has removed itself
+        return ""
+    if not first.endswith(b"\r\n"):
+        return ""
+    return "its lines end in CRLF, and a shell takes the CR as a part of the command: save it with LF"
 
 
 def _read_result(path: str) -> Any:

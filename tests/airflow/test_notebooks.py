@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 
 import nbformat
 import pytest
 
-from tests.runtime.notebooks import outputs_of, write
+from tests.runtime.notebooks import RAISES, outputs_of, write
 
 
 @pytest.fixture
@@ -65,6 +66,51 @@ def test_a_cell_that_fails_is_told_and_the_notebook_kept(run, notebook, tmp_path
     for text in ("before", "----- cell 2 -----", "1 / 0", "ZeroDivisionError", f"is {tmp_path}/failed.ipynb"):
         assert text in log
     assert "before\n" in outputs_of(tmp_path / "failed.ipynb")
+
+
+def test_a_notebook_that_a_script_runs_fails_as_one_of_its_own_does(run, notebook, dags_folder, tmp_path, capfd):
+    folder = notebook("1").parent
+    shutil.copy(RAISES, folder / "task_with_notebook.ipynb")
+    (folder / "task_with_notebook.py").write_text(
+        "from airflow_provider_tasks import execute_notebook\n"
+        "execute_notebook('task_with_notebook', raise_on_failure=True)\n"
+    )
+    done = run(f"""
+        with DAG("notebooks"):
+            script = ScriptOperator(task_id="script", file_name="work/task_with_notebook.py")
+            NotebookOperator(task_id="own", notebook="work/task_with_notebook", output_path="{tmp_path}/")
+        """)
+    assert done.states == {"script": "failed", "own": "failed"}
+    assert done.xcom("script", "outcome")["message"] == "task_with_notebook.py ended with exit code 1"
+    failed = "task_with_notebook.ipynb failed in cell 2: SystemError: Simulated error"
+    assert done.xcom("own", "outcome")["message"] == failed
+    log = capfd.readouterr().out
+    assert f"NotebookExecutionError: {failed}" in log
+    assert "The executed notebook is " in log
+    assert "Simulated error" in (tmp_path / "task_with_notebook_output.ipynb").read_text()
+
+
+def test_a_notebook_has_the_context_of_its_airflow_task(run, notebook):
+    notebook(
+        "from airflow_provider_tasks import get_context", ("result", "[get_context()['task_id'], get_context()['ds']]")
+    )
+    done = run(
+        """
+        with DAG("notebooks"):
+            NotebookOperator(task_id="report", notebook="work/report")
+        """,
+        logical_date=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    assert done.xcom("report") == ["report", "2026-01-02"]
+
+
+def test_a_file_that_is_no_notebook_is_told(run, notebook):
+    notebook("1").write_text('{"cells": [')
+    done = run("""
+        with DAG("notebooks"):
+            NotebookOperator(task_id="report", notebook="work/report")
+        """)
+    assert "report.ipynb is not a notebook: it is not JSON" in done.xcom("report", "outcome")["message"]
 
 
 def test_a_failure_may_be_a_value(run, notebook):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -128,6 +131,9 @@ def test_what_workerignore_names_stays(run, files):
     ("body", "message"),
     [
         ("ScriptOperator(task_id='t', file_name='work/none.sh')", "there is no file"),
+        ("ScriptOperator(task_id='t', file_name='work/folder.sh')", "is a folder, expected a file"),
+        ("ScriptOperator(task_id='t', file_name='work/many/a.sh')", "holds 301 files, at most 250 go to a worker"),
+        ("ScriptOperator(task_id='t', file_name='work/large/a.sh')", "the largest: data.bin 2 GiB"),
         ("ScriptOperator(task_id='t', file_name='work/script.txt')", r"none of the files that it runs: *.py, *.sh"),
         ("ScriptOperator(task_id='t', file_name='work/a.sh', args='-v')", "expected a list of arguments"),
         ("ScriptOperator(task_id='t', file_name='work/a.sh', max_files_to_upload=1)", "at most 1 go to a worker"),
@@ -143,7 +149,11 @@ def test_what_workerignore_names_stays(run, files):
     ],
 )
 def test_what_is_wrong_is_an_import_error(parse, files, body, message):
-    files(a_DOT_sh="", b_DOT_sh="")
+    folder = files(a_DOT_sh="", b_DOT_sh="", many__a_DOT_sh="", large__a_DOT_sh="", folder_DOT_sh__a="")
+    for number in range(300):
+        (folder / "many" / str(number)).touch()
+    with open(folder / "large" / "data.bin", "wb") as data:
+        data.truncate(2 * 2**30)
     assert message in parse(f"with DAG('scripts'):\n    {body}").error
 
 
@@ -208,3 +218,47 @@ def test_a_templated_name_stays_in_the_folder(run, files):
     assert run(text).xcom("t") == 1
     done = run(text, conf={"name": "../../outside"})
     assert done.states == {"t": "failed"}
+
+
+def test_a_python_script_has_the_context_of_its_airflow_task(run, files):
+    files(
+        tell_DOT_py="""
+            import os
+            from airflow_provider_tasks import get_context, set_result
+
+            found = get_context()
+            mode = os.stat(os.environ["AIRFLOW_TASK_CONTEXT"]).st_mode & 0o777
+            told = [found[key] for key in ("dag_id", "task_id", "params", "logical_date")]
+            set_result([*told, found["node"]["name"], mode])
+            """,
+    )
+    done = run(
+        """
+        @task
+        def check(found):
+            assert found[3].isoformat() == "2026-01-02T00:00:00+00:00"
+            return [*found[:3], *found[4:]]
+        with DAG("scripts", params={"limit": 3}):
+            check(ScriptOperator(task_id="tell", file_name="work/tell.py", node=Node("edge")).output)
+        """,
+        logical_date=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    assert done.xcom("check") == ["scripts", "tell", {"limit": 3}, "edge", 0o600]
+
+
+def test_a_script_runs_with_a_virtual_environment_of_its_home(run, files, tmp_path):
+    files(where_DOT_py="import sys; from airflow_provider_tasks import set_result; set_result(sys.prefix)")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv" / "mine"], check=True)
+    done = run(f"""
+        with DAG("scripts"):
+            for name in ("mine", "other"):
+                ScriptOperator(
+                    task_id=name, file_name="work/where.py",
+                    worker_config=WorkerConfig(python_venv_name=name, env_variables={{"HOME": {str(tmp_path)!r}}}),
+                )
+        """)
+    assert done.states == {"mine": "success", "other": "failed"}
+    assert done.xcom("mine") == str(tmp_path / ".venv" / "mine")
+    message = done.xcom("other", "outcome")["message"]
+    assert "the worker has no virtual environment 'other'" in message
+    assert "found mine" in message

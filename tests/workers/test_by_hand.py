@@ -228,6 +228,36 @@ def test_odd_files(files, name):
     assert worker.logs().strip() == "it ran"
 
 
+def test_a_shell_script_with_windows_line_ends_that_fails_says_so(files):
+    folder = files()
+    (folder / "CRLF.sh").write_bytes(b"set -e\r\necho it ran\r\nexit 0\r\n")
+    with pytest.raises(TaskRaisedError, match="its lines end in CRLF"):
+        run_task("CRLF.sh", raise_on_failure=True)
+
+
+def test_scripts_that_are_not_in_utf_8(files, capsys):
+    folder = files()
+    (folder / "latin.py").write_bytes("print('é')\n".encode("latin-1"))
+    (folder / "latin.sh").write_bytes("echo it ran, é\n".encode("latin-1"))
+    assert not run_task("latin.py")[1]
+    assert "Non-UTF-8 code starting with '\\xe9' in file" in capsys.readouterr().out
+    worker, success = run_task("latin.sh")
+    assert (success, worker.logs()) == (True, "it ran, \N{REPLACEMENT CHARACTER}")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"cells": [', "is not a notebook: it is not JSON"),
+        ('{"cells": [], "metadata": {"kernelspec": {"name": "cobol"}}, "nbformat": 4, "nbformat_minor": 5}', "'cobol'"),
+    ],
+)
+def test_notebooks_that_can_not_run(files, content, message):
+    files(report_ipynb=content)
+    with pytest.raises(TaskRaisedError, match=message):
+        run_task("report.ipynb", raise_on_failure=True)
+
+
 def test_what_a_hostile_worker_sends_stays_in_its_folder(tmp_path):
     import io
     import tarfile

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from airflow_provider_tasks.runtime import protocol, values
@@ -59,6 +61,18 @@ def test_a_code_may_be_a_skip_and_a_file_may_be_missing(many_worker, folder):
     outcome = send(many_worker, script(folder, "none.py")).outcome
     assert "its folder holds: " in outcome.message
     assert "fails.py, greet.sh, lib" in outcome.message
+
+
+def test_a_python_script_has_the_context_and_nobody_after_it(many_worker, folder):
+    (folder / "context.py").write_text(
+        "import os\nfrom airflow_provider_tasks import get_context, set_result\n"
+        "set_result([get_context()['day'], os.environ['AIRFLOW_TASK_CONTEXT']])\n"
+    )
+    (folder / "after.sh").write_text('[ ! -e "$1" ]')
+    day = date(2026, 1, 2)
+    found, path = send(many_worker, script(folder, "context.py"), context={"day": day}).outcome.result
+    assert found == day
+    assert send(many_worker, script(folder, "after.sh", args=[path])).outcome.is_success
 
 
 @in_a_pod
