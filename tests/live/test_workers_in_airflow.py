@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.live.airflow_installation import AirflowInstallation
+from tests.runtime.notebooks import outputs_of
 
 DAY = datetime(2026, 4, 5, tzinfo=UTC)
 
@@ -98,6 +99,25 @@ def test_a_backfill_of_five_days(airflow: AirflowInstallation) -> None:
     assert [run["state"] for run in runs] == ["success"] * 5
     days = [airflow.xcom("worker_daily", run["dag_run_id"], "day") for run in runs]
     assert days == [[f"2026-03-0{n}", f"2026-03-0{n}T00:00:00+00:00", "default"] for n in range(1, 6)]
+
+
+def test_a_backfill_of_three_days_of_scripts_and_a_notebook(airflow: AirflowInstallation) -> None:
+    runs = airflow.backfill("worker_files", date(2026, 3, 1), date(2026, 3, 3))
+    assert [run["state"] for run in runs] == ["success"] * 3
+    for number, run in enumerate(runs, 1):
+        day, run_id = f"2026-03-0{number}", run["dag_run_id"]
+        results = [airflow.xcom("worker_files", run_id, task_id) for task_id in ("count", "clean", "report")]
+        assert results == [number, {"day": day, "count": number}, {"day": day}]
+        assert f"counting on {day}" in airflow.log("worker_files", run_id, "count")
+        assert f"cleaning up to {day}" in airflow.log("worker_files", run_id, "clean")
+        log = airflow.log("worker_files", run_id, "report")
+        for line in (
+            "cell 3 of 3: from airflow_provider_tasks import glue",
+            f"report of {day}",
+            "report.ipynb succeeded",
+        ):
+            assert line in log
+        assert outputs_of(airflow.home / "reports" / day / "report_output.ipynb")[-1] == f"report of {day}\n"
 
 
 @pytest.fixture(scope="module")
