@@ -72,7 +72,7 @@ def main(request_file: str, folder: str) -> None:
         if cause is not None:
             head["exceptions"] = _report().describe(cause)
     except BaseException as error:
-        head.update(_outcome_of(error))
+        head.update(outcome_of_exception(error))
         if head["status"] == "failure":
             result = values.encode_json(_report().message_of(error))
     head["timeline"] = timeline
@@ -214,7 +214,8 @@ def _pickle_by_value(modules: Iterable[str]) -> None:
             cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
-def _outcome_of(error: BaseException) -> dict[str, Any]:
+def outcome_of_exception(error: BaseException) -> dict[str, Any]:
+    """Say what came of a task that raised ``error``, as the head of an outcome."""
     if isinstance(error, SkipTask):
         return {"status": "skipped", "message": _report().message_of(error)}
     code = getattr(error, "exit_code", None)
