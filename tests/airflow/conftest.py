@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_tasks.testing import Run
+
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 
 
 @pytest.fixture(scope="session")
-def metadata_database() -> None:
+def metadata_database(airflow_database: None) -> None:
     """Make the metadata database that tasks run against."""
-    from airflow.utils.db import initdb
-
-    initdb()
 
 
 @pytest.fixture
@@ -82,34 +81,6 @@ def parse(dags_folder: Path) -> Callable[..., Parsed]:
         return Parsed(bag.dags, "\n".join(bag.import_errors.values()))
 
     return parse
-
-
-class Run:
-    """A DAG run that has ended."""
-
-    def __init__(self, dag_run: Any) -> None:
-        self._run = dag_run
-        self.states = {
-            (ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"): str(ti.state)
-            for ti in dag_run.get_task_instances()
-        }
-
-    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """Return an XCom as a downstream task gets it."""
-        from airflow.models.xcom import XComModel
-        from airflow.sdk.serde import deserialize
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            found = (
-                session.query(XComModel)
-                .filter_by(
-                    dag_id=self._run.dag_id, run_id=self._run.run_id, task_id=task_id, key=key, map_index=map_index
-                )
-                .one_or_none()
-            )
-        assert found is not None, f"no XCom {key!r} of {task_id}; states: {self.states}"
-        return deserialize(XComModel.deserialize_value(found))
 
 
 @pytest.fixture
