@@ -20,7 +20,7 @@ POD_TESTS ?= 6
 TESTS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint format benchmark clean
+.PHONY: help demo ui test lint format benchmark build clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,10 @@ format: $(VENV)/.installed-for-tests  ## let ruff mend what it can
 
 benchmark: $(VENV)/.installed-for-tests  ## measure the budgets of the design, side by side
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home/airflow" $(BIN)/python -m benchmarks
+
+build: | $(BIN)/uv  ## make the sdist and the wheel in dist
+	@rm -rf dist
+	$(BIN)/uv build
 
 clean:  ## remove everything that make made
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov

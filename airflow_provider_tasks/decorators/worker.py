@@ -15,7 +15,7 @@ from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from airflow.sdk import Context
@@ -133,7 +133,15 @@ class WorkerTask(Protocol[P, R_co]):
 
 
 class _Decorate(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R_co]], /) -> WorkerTask[P, R_co]: ...
+
+    @overload
     def __call__(self, function: Callable[P, R_co], /) -> WorkerTask[P, R_co]: ...
+
+
+@overload
+def worker(function: Callable[P, Coroutine[Any, Any, R_co]], /) -> WorkerTask[P, R_co]: ...
 
 
 @overload

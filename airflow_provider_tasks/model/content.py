@@ -36,7 +36,7 @@ class Content:
     def __init__(self, nodes: Sequence[Any], links: Sequence[Link]) -> None:
         self.nodes = nodes
         self.links = links
-        self.is_task = [is_task(node) for node in nodes]
+        self.is_task: list[bool] = [is_task(node) for node in nodes]
 
     @cached_property
     def order(self) -> list[int]:

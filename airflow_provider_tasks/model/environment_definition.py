@@ -27,8 +27,8 @@ class EnvironmentDefinition(ABC):  # noqa: PLW1641 - it can change: no hash, lik
     """
 
     def __init__(self, commands: Iterable[str] = (), env_variables: Mapping[str, str] | None = None) -> None:
-        self.commands = _checked_commands(commands)
-        self.env_variables = _checked_variables({} if env_variables is None else env_variables)
+        self.commands: list[str] = _checked_commands(commands)
+        self.env_variables: dict[str, str] = _checked_variables({} if env_variables is None else env_variables)
 
     def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other) if type(self) is type(other) else NotImplemented

@@ -73,7 +73,7 @@ class Node:  # noqa: PLW1641 - it can change: no hash, like a dict
                 + ", ".join(map(str, Architecture))
             )
         self.name = name
-        self.properties = _checked(name, {} if properties is None else properties)
+        self.properties: dict[str, Any] = _checked(name, {} if properties is None else properties)
         self.architecture = architecture
 
     def __getitem__(self, key: str) -> Any:

@@ -144,7 +144,7 @@ take fewer or raise it: UncountableNodePool(templates, soft_limit=60)
     """
 
     def __init__(self, templates: Iterable[Node], soft_limit: int = DEFAULT_SOFT_LIMIT) -> None:
-        self.templates = list(templates)
+        self.templates: list[Node] = list(templates)
         for template in self.templates:
             if not isinstance(template, Node):
                 raise TypeError(f"templates are nodes, found {type(template).__name__}: {template!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -181,45 +182,30 @@ def test_a_dag_file_that_can_not_be_parsed_says_why(run_dag, tmp_path) -> None:
         run_dag(tmp_path / "broken.py")
 
 
-USERS_DAG = """
-from airflow.sdk import dag, task
-from words import WORD
-
-@task.worker(worker_config={"backend": "kubernetes", "kubernetes_conn_id": "production"})
-def say() -> str:
-    return WORD
-
-@dag(schedule=None)
-def talk():
-    say()
-
-talk()
-"""
-
-USERS_TESTS = """
+MORE_TESTS = """
 import os
 
-def test_a_run(run_dag):
-    assert run_dag("dags/talk.py").xcom("say") == "hei"
-
 def test_that_is_wrong(run_dag):
-    assert run_dag("dags/talk.py", outcomes={"say": "evicted"}).state == "success"
+    assert run_dag("ping_all.py", outcomes={"ping": "evicted"}).state == "success"
 
 def test_the_home_is_nobodys():
     assert os.environ["AIRFLOW_HOME"] != "/nobody/comes/here"
     assert "production" not in os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
 """
 
+PAGE = EXAMPLES.parent / "docs" / "howto" / "testing.md"
 
-def test_a_users_project_asks_for_the_kit_in_its_conftest(pytester, monkeypatch) -> None:
+
+def test_the_project_of_the_page_passes_and_a_wrong_test_fails(pytester, monkeypatch) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", "/nobody/comes/here")
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production/airflow")
-    pytester.makeconftest('pytest_plugins = ["airflow_provider_tasks.testing"]')
-    pytester.mkdir("dags").joinpath("talk.py").write_text(USERS_DAG)
-    pytester.path.joinpath("dags", "words.py").write_text('WORD = "hei"')
-    pytester.makepyfile(USERS_TESTS)
+    files = re.findall(r"<!-- test: file (\S+) -->\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    for name, text in files:
+        pytester.path.joinpath(name).write_text(text)
+    assert len(files) == 5
+    pytester.makepyfile(test_more=MORE_TESTS)
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=8, failed=1)
     result.stdout.fnmatch_lines(["*assert 'failed' == 'success'*"])
 
 
