@@ -181,7 +181,7 @@ class FileOperator(WorkerOperator):
 
 
 _folders: WeakValueDictionary[tuple[int, str, int], Folder] = WeakValueDictionary()
-"""What goes along with the operators of each DAG; their digests keep it, and with it their DAG's id."""
+"""What goes along with the operators of a DAG, by its id: as long as an operator keeps its digest, it keeps its DAG."""
 
 
 class _ContentDigest(Digest):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 FILE_VARIABLE = "AIRFLOW_TASK_CONTEXT"
 """Names the file that holds the context for processes that a task starts: scripts, kernels of notebooks."""
 
 _context: dict[str, Any] | None = None
+_folder = ""
 
 
 def get_context() -> dict[str, Any]:
@@ -40,29 +42,38 @@ def get_context() -> dict[str, Any]:
     return dict(_context or {})
 
 
-def set_context(context: Mapping[str, Any]) -> None:
-    """Make ``context`` what :func:`get_context` returns in this process."""
-    global _context  # noqa: PLW0603 - one process runs one task
-    _context = dict(context)
-
-
-def hand_on(folder: str) -> dict[str, str]:
-    """Write the context into a folder, for a process that this one starts.
+def set_context(context: Mapping[str, Any], folder: str = "") -> None:
+    """Make ``context`` what :func:`get_context` returns in this process.
 
     Args:
-        folder: a folder of the current user's alone, as the context may hold secrets.
-
-    Returns:
-        Environment variables for that process; none where there is no context, or it is in the environment already.
+        context: the context.
+        folder: where :func:`handed_on` may write it: a folder of the current user's alone, which goes with the worker.
 
     """
-    if _context is None:
-        return {}
+    global _context, _folder
+    _context, _folder = dict(context), folder
+
+
+@contextlib.contextmanager
+def handed_on() -> Iterator[dict[str, str]]:
+    """Give environment variables with which a process that this one starts has the context too, for as long as this.
+
+    There are none where there is no context, or where this process has it from its own environment.
+    """
+    if _context is None or not _folder:
+        yield {}
+        return
+    import tempfile
+
     from airflow_provider_tasks.runtime import files, values
 
-    path = os.path.join(folder, "context.json")
-    files.write(path, values.encode_json(_context))
-    return {FILE_VARIABLE: path}
+    number, path = tempfile.mkstemp(".json", "context-", _folder)  # only this user can read it
+    try:
+        with open(number, "wb") as file:
+            file.write(values.encode_json(_context))
+        yield {FILE_VARIABLE: path}
+    finally:
+        files.remove(path)
 
 
 def _read() -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _prepare(request: Request, folder: str) -> None:
         with open(path, "w", encoding="utf-8") as source:
             source.write(module["source"])
     sys.path.insert(1, modules)
-    set_context(values.decode(request.get("context", {})))
+    set_context(values.decode(request.get("context", {})), folder)
 
 
 def _load(request: Request) -> tuple[Any, list[Any], dict[str, Any]]:

@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from airflow_provider_tasks.runtime import processes
-from airflow_provider_tasks.runtime.context import hand_on
+from airflow_provider_tasks.runtime.context import handed_on
 from airflow_provider_tasks.runtime.home import python_environment
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class Kernel:
         """
         from nbclient.util import run_sync
 
-        with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
+        with tempfile.TemporaryDirectory(prefix="notebook-") as folder, handed_on() as context:
             self._manager = _manager_class()(
-                environment={**python_environment(os.environ), **hand_on(folder), _MARK: self._mark},
+                environment={**python_environment(os.environ), **context, _MARK: self._mark},
                 before_start=self.check,
                 kernel_name=self._name,
                 **_connection(folder),

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from airflow_provider_tasks.runtime import command, values
-from airflow_provider_tasks.runtime.context import hand_on
+from airflow_provider_tasks.runtime.context import handed_on
 from airflow_provider_tasks.runtime.home import python_environment
 from airflow_provider_tasks.runtime.signals import SkipTask
 
@@ -87,10 +87,10 @@ def run_script(
     with contextlib.suppress(FileNotFoundError):
         os.unlink(result)  # of an earlier script, in a worker that takes many
     environment = {**python_environment(os.environ), **_as_variables(parameters or {}), RESULT_VARIABLE: result}
-    with tempfile.TemporaryDirectory(prefix=f"{command.NAME}-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{command.NAME}-") as folder, handed_on() as context:
         places = [command.put_on_path(folder), environment.get("PATH", os.defpath)]
         environment["PATH"] = os.pathsep.join(places)
-        environment.update(hand_on(folder))
+        environment.update(context)
         ended = subprocess.run([*_interpreter(path), path, *args], env=environment, check=False)
     if ended.returncode in skip_on_exit_code:
         raise SkipTask(f"{os.path.basename(file)} ended with exit code {ended.returncode}")
