@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.operators.base import WorkerOperator
     from airflow_provider_tasks.operators.files import FileOperator, NotebookOperator, ScriptOperator
     from airflow_provider_tasks.operators.pipeline import PipelineOperator, pipeline_results
+    from airflow_provider_tasks.operators.retries import WorkerRetryPolicy
     from airflow_provider_tasks.operators.task import TaskOperator
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ScriptOperator",
     "TaskOperator",
     "WorkerOperator",
+    "WorkerRetryPolicy",
     "pipeline_results",
 ]
 
@@ -28,6 +30,7 @@ _HOMES = {
     "ScriptOperator": "files",
     "TaskOperator": "task",
     "WorkerOperator": "base",
+    "WorkerRetryPolicy": "retries",
     "pipeline_results": "pipeline",
 }
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_tasks.operators.log import RunLog
     from airflow_provider_tasks.runtime.messages import Environment, Request
     from airflow_provider_tasks.runtime.outcome import Outcome
     from airflow_provider_tasks.workers.base import WorkerBackend
@@ -131,33 +132,48 @@ class WorkerOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run it in a worker and return its result."""
-        from airflow_provider_tasks.operators import deferral
+        from airflow_provider_tasks.operators import deferral, memory
+        from airflow_provider_tasks.operators.log import RunLog
         from airflow_provider_tasks.operators.outcomes import outcome_xcom
         from airflow_provider_tasks.workers.failures import WorkerError
-        from airflow_provider_tasks.workers.outcomes import outcome_of, timeline_line
+        from airflow_provider_tasks.workers.outcomes import outcome_of
 
+        log = RunLog(self.log)
         node = as_node(self.node)
-        settings = self.settings(node)
-        about = {"node": node.name if node else None, "backend": settings.backend}
-        self._worker = self._open(context, node, settings)
+        settings = memory.with_memory_of_tries(self, context, self.settings(node))
+        limit = memory.limit_of(settings)
+        about = {"node": node.name if node else None, "backend": settings.backend, "memory_limit": limit}
+        self._worker = self._open(context, node, settings, log)
         if self._killed:
             self._worker.kill()
-        with self._worker as worker:
-            if settings.config.terminate_on_completion is False and settings.backend == "local":
-                self._register_kept(worker, settings, node)
-            try:
-                work = self.prepare(context, node)
-                about |= {"implementation": work.implementation, "worker": worker.name}
-                # Only the node's name: its properties are the user's, and may hold what no log should.
-                where = f" on node {node.name} ({node.architecture.value})" if node else ""
-                self.log.info("Running %s%s; worker: %s", work.implementation, where, settings)
-                request = self._request(context, node, settings, work, worker.environment)
-                deferral.defer_where_asked(self, worker, settings, request, about)
-                outcome = worker.run(request, self._log_output)
-            except WorkerError as error:
-                self.push_outcome(context, outcome_xcom(outcome_of(error), **about))
-                raise
-        self.log.info("Worker %s: %s", worker.name, timeline_line(outcome))
+        with memory.planned(self, context, limit):
+            with self._worker as worker:
+                if settings.config.terminate_on_completion is False and settings.backend == "local":
+                    self._register_kept(worker, settings, node)
+                try:
+                    work = self.prepare(context, node)
+                    about |= {"implementation": work.implementation, "worker": worker.name}
+                    # Only the node's name: its properties are the user's, and may hold what no log should.
+                    where = f" on node {node.name} ({node.architecture.value})" if node else ""
+                    self.log.info("Running %s%s", work.implementation, where)
+                    log.group("Settings", settings.lines())
+                    if settings.backend == "kubernetes":
+                        log.note(worker.place)
+                    request = self._request(context, node, settings, work, worker.environment)
+                    deferral.defer_where_asked(self, worker, settings, request, about)
+                    outcome = worker.run(request, log.output)
+                except WorkerError as error:
+                    self.push_outcome(context, outcome_xcom(outcome_of(error), **about))
+                    raise
+                finally:
+                    log.close()
+            return self.end(context, outcome, about | {"worker": worker.name}, log)
+
+    def end(self, context: Context, outcome: Outcome, about: Mapping[str, Any], log: RunLog) -> Any:
+        """Log and keep what came of it; return its result, or raise what it is for Airflow."""
+        from airflow_provider_tasks.operators.outcomes import outcome_xcom
+
+        log.result(about["worker"], outcome, about.get("memory_limit"))
         outcome = self.conclude(context, outcome)
         self.push_outcome(context, outcome_xcom(outcome, **about))
         return self.finish(outcome)
@@ -179,6 +195,7 @@ class WorkerOperator(BaseOperator):
         from airflow_provider_tasks.operators.context import context_variables, on_behalf_of, worker_context
         from airflow_provider_tasks.workers.requests import complete
 
+        here = {**here, "grouped": True}  # the log is Airflow's
         return complete(
             work.request,
             settings,
@@ -190,7 +207,7 @@ class WorkerOperator(BaseOperator):
             pickle_results=self.pickle_results,
         )
 
-    def _open(self, context: Context, node: Node | None, settings: Settings) -> WorkerBackend:
+    def _open(self, context: Context, node: Node | None, settings: Settings, log: RunLog) -> WorkerBackend:
         from airflow_provider_tasks.workers.opening import Owner, open_worker
 
         ti = context["ti"]
@@ -203,7 +220,8 @@ class WorkerOperator(BaseOperator):
             implementation=lambda: f"{self.implementation} {context['dag_run'].clear_number or 0}",
             timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
             ends_with_parent=True,  # Airflow's supervisor of the task: without it the task runs again elsewhere
-            on_note=self._log_output,
+            on_note=log.note,
+            on_trouble=log.warn,
         )
 
     def _register_kept(self, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:
@@ -246,9 +264,6 @@ class WorkerOperator(BaseOperator):
             self.log.warning("%s; the Airflow task succeeds, as fail_on_failure=False says", error.summary)
             return failure_xcom(outcome)
         raise error
-
-    def _log_output(self, line: str) -> None:
-        self.log.info("%s", line)
 
     def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
         """Return what the work itself says of its worker; the node's settings and the operator's are stronger."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
+from airflow_provider_tasks.operators import memory
+from airflow_provider_tasks.operators.log import RunLog
 from airflow_provider_tasks.operators.outcomes import outcome_xcom
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.connections import handed_over
 from airflow_provider_tasks.workers.failures import BY_CATEGORY, PayloadError, WorkerError
-from airflow_provider_tasks.workers.outcomes import outcome_of, timeline_line
+from airflow_provider_tasks.workers.outcomes import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,16 +80,14 @@ def resume(operator: WorkerOperator, context: Context, event: Mapping[str, Any])
     handed_over(WorkerConfig.from_dict(event["handed_over"]))  # so that this process masks what is secret in them
     if event["kind"] == "timeout":
         raise AirflowTaskTimeout(f"{about['worker']} ran into the task's execution_timeout, and was removed")
-    try:
-        finish = _fetched(event) if event["kind"] == "fetch" else _told(event)
-        outcome = outcome_of_finish(finish, event["timeline"], event["elapsed"], read_sizes())
-    except WorkerError as error:
-        operator.push_outcome(context, outcome_xcom(outcome_of(error), **about))
-        raise
-    operator.log.info("Worker %s: %s", about["worker"], timeline_line(outcome))
-    outcome = operator.conclude(context, outcome)
-    operator.push_outcome(context, outcome_xcom(outcome, **about))
-    return operator.finish(outcome)
+    with memory.planned(operator, context, about.get("memory_limit")):
+        try:
+            finish = _fetched(event) if event["kind"] == "fetch" else _told(event)
+            outcome = outcome_of_finish(finish, event["timeline"], event["elapsed"], read_sizes())
+        except WorkerError as error:
+            operator.push_outcome(context, outcome_xcom(outcome_of(error), **about))
+            raise
+        return operator.end(context, outcome, about, RunLog(operator.log))
 
 
 def _told(event: Mapping[str, Any]) -> Finish:

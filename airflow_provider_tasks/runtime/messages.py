@@ -6,7 +6,10 @@ from typing import Any, TypedDict
 
 
 class Environment(TypedDict, total=False):
-    """What is to be in place before the task runs."""
+    """What is to be in place before the task runs.
+
+    ``grouped`` says that the log is to fold what the startup script and the requirements print.
+    """
 
     variables: dict[str, str]
     setup_variables: dict[str, str]
@@ -14,6 +17,7 @@ class Environment(TypedDict, total=False):
     requirements: list[str]
     python_venv_name: str | None
     cache: str | None
+    grouped: bool
 
 
 class Limits(TypedDict, total=False):

@@ -122,7 +122,7 @@ class Supervisor:
             self._terminated = False  # that was meant for this request: its outcome must stay until it has been read
             processes.kill_all()
         if self._tee is not None:
-            self._tee.drain()
+            self._tee.end_group()
             self._tee.close()
             self._tee = None
         head["timeline"] = {**timeline, **head.get("timeline", {})}
@@ -163,12 +163,14 @@ class Supervisor:
         begun = time.monotonic()
 
         def run(argv: Sequence[str], *, env: Mapping[str, str]) -> tuple[int, str]:
-            return self._command(argv, env, task_folder)
+            return self._command(argv, env, task_folder, grouped=wanted.get("grouped", False))
 
         try:
             python = Builder(self._entry, folder, run, self._lock).build(wanted, env)
         finally:
             timeline["environment"] = time.monotonic() - begun
+        if self._tee is not None:
+            self._tee.end_group()
         if python != sys.executable:
             env["PATH"] = os.path.dirname(python) + os.pathsep + env.get("PATH", os.defpath)
             env["VIRTUAL_ENV"] = os.path.dirname(os.path.dirname(python))
@@ -193,12 +195,12 @@ class Supervisor:
             )
         return None
 
-    def _command(self, argv: Sequence[str], env: Mapping[str, str], folder: str) -> tuple[int, str]:
+    def _command(self, argv: Sequence[str], env: Mapping[str, str], folder: str, *, grouped: bool) -> tuple[int, str]:
         """Run a command of the environment; its output goes on to the log, its end is kept."""
         if self._tee is None:
             from airflow_provider_tasks.runtime.tee import Tee
 
-            self._tee = Tee()
+            self._tee = Tee(grouped=grouped)
         self._tee.tail.clear()
         ended = self._watch(processes.spawn(argv, env, folder, stdout=self._tee.write))
         self._tee.drain()

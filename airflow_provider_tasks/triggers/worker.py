@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_tasks.operators.log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -172,7 +175,7 @@ class WorkerTrigger(BaseTrigger):
         from airflow_provider_tasks.workers.kubernetes.submit import Submitter
         from airflow_provider_tasks.workers.kubernetes.watch import SharedWatch
 
-        self.log.info("Following the output of %s, from its beginning", self.pod)
+        self._note(f"Following the output of {self.pod}, from its beginning")
         selector = Identity.selector(self.installation)
         async with SharedWatch.subscribe(await self._cluster(), self.namespace, selector, self.pod) as shared:
             follower = Follower(
@@ -181,6 +184,7 @@ class WorkerTrigger(BaseTrigger):
                 shared,
                 OutputReader(self._print),
                 on_note=self._note,
+                on_trouble=self._warn,
                 startup_timeout=self.startup_timeout,
                 pause=lambda: asyncio.sleep(0),
                 mend=lambda: Submitter(shared.api, None, self._note).ensure_runtime(again=True),
@@ -197,6 +201,7 @@ class WorkerTrigger(BaseTrigger):
                 raise
             finally:
                 await follower.close()
+                self._lines.close()
         return await self._event(finish, follower)
 
     async def _event(self, finish: Finish, follower: Follower) -> TriggerEvent:
@@ -204,7 +209,6 @@ class WorkerTrigger(BaseTrigger):
         from airflow_provider_tasks.operators.outcomes import outcome_xcom
         from airflow_provider_tasks.operators.xcom import to_xcom
         from airflow_provider_tasks.workers.kubernetes.result import outcome_of_finish
-        from airflow_provider_tasks.workers.outcomes import timeline_line
         from airflow_provider_tasks.workers.settings import read_sizes
 
         timeline, elapsed = follower.timeline, time.time() - self.submitted
@@ -216,7 +220,7 @@ class WorkerTrigger(BaseTrigger):
         outcome = outcome_of_finish(finish, timeline, elapsed, read_sizes())
         if not self.ends_task or not self._is_in_triggerer or outcome.status == "failure":
             return self._tell("ended", message=finish.message, **times)
-        self.log.info("Worker %s: %s", self.pod, timeline_line(outcome))
+        self._lines.result(self.pod, outcome, self.about.get("memory_limit"))
         # Not as XComs of the event: Airflow 3.3 writes those as the text of their JSON.
         await self._push("outcome", redact(outcome_xcom(outcome, **self.about)))
         if outcome.status == "skipped":
@@ -244,13 +248,21 @@ class WorkerTrigger(BaseTrigger):
         """Whether this runs in Airflow's triggerer; ``dag.test()`` knows only events that an Airflow worker takes."""
         return self.trigger_id is not None
 
+    @cached_property
+    def _lines(self) -> RunLog:
+        return RunLog(self.log)
+
     def _print(self, line: str) -> None:
         """Take a line of the pod's output."""
-        self.log.info("%s", line)
+        self._lines.output(line)
 
     def _note(self, line: str) -> None:
-        """Take a line for people."""
-        self.log.info("%s", line)
+        """Take a line about the pod."""
+        self._lines.note(line)
+
+    def _warn(self, line: str) -> None:
+        """Take a line about what keeps the pod from starting."""
+        self._lines.warn(line)
 
     async def _cluster(self) -> Cluster:
         from airflow.sdk import Connection

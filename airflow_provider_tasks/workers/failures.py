@@ -40,8 +40,7 @@ class WorkerError(Exception):
         self.outcome = outcome
 
     def __reduce__(self) -> tuple[object, ...]:
-        state = {"retry": self.retry, "outcome": self.outcome}
-        return type(self), (self.summary, self.advice), state
+        return type(self), (self.summary, self.advice), vars(self)
 
 
 class TaskRaisedError(WorkerError):
@@ -57,9 +56,15 @@ class EnvironmentFailedError(WorkerError):
 
 
 class MemoryExceededError(WorkerError):
-    """The task needed more memory than its worker has."""
+    """The task needed more memory than its worker has.
+
+    Attributes:
+        next_memory: the bytes that the next try gets, where a retry policy gives it more; else None.
+
+    """
 
     category = "memory"
+    next_memory: int | None = None
 
 
 class ImageError(WorkerError):

@@ -41,6 +41,7 @@ def open_worker(
     timeout: float | None = None,
     ends_with_parent: bool = False,
     on_note: Callable[[str], None] = lambda _: None,
+    on_trouble: Callable[[str], None] | None = None,
 ) -> WorkerBackend:
     """Return a worker, not started yet.
 
@@ -53,6 +54,7 @@ def open_worker(
         timeout: seconds after which nobody waits for it any more.
         ends_with_parent: end a local one when the process that started this one ends.
         on_note: called with a line for people.
+        on_trouble: called with what keeps it from starting; ``on_note`` unless given.
 
     Raises:
         ConfigurationError: there is no such worker.
@@ -82,6 +84,7 @@ def open_worker(
         implementation=implementation(),
         timeout=timeout,
         on_note=on_note,
+        on_trouble=on_trouble,
     )
 
 

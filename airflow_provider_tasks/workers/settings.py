@@ -118,11 +118,15 @@ class Settings:
 
     def __str__(self) -> str:
         """Return the settings for the log: what may hold a secret is told by its names only."""
+        return ", ".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Return the settings one by one."""
         shown = {"backend": self.backend, **self.config.to_dict()}
         for name, summary in _SUMMARIES.items():
             if name in shown:
                 shown[name] = f"({summary(shown[name])})"
-        return ", ".join(f"{name}={value}" for name, value in shown.items())
+        return [f"{name}={value}" for name, value in shown.items()]
 
 
 _SUMMARIES: Mapping[str, Callable[[Any], str]] = {

@@ -378,7 +378,8 @@ class Tries:
         self._folder = folder
         self._monkeypatch = monkeypatch
         self._started: list[Try] = []
-        monkeypatch.setattr(WorkerTrigger, "_note", lambda trigger, line: self._note(trigger.pod, line))
+        for method in ("_note", "_warn"):
+            monkeypatch.setattr(WorkerTrigger, method, lambda trigger, line: self._note(trigger.pod, line))
 
     def start(
         self,

@@ -53,6 +53,7 @@ class KubernetesWorker:
         many: take more than one request; the pod then runs until it is closed.
         timeout: seconds after which nobody waits for the task any more.
         on_note: called with a line for people.
+        on_trouble: called with what keeps the pod from starting; ``on_note`` unless given.
 
     """
 
@@ -67,6 +68,7 @@ class KubernetesWorker:
         many: bool = False,
         timeout: float | None = None,
         on_note: Callable[[str], None] = lambda _: None,
+        on_trouble: Callable[[str], None] | None = None,
     ) -> None:
         self._cluster = cluster
         self._settings = settings
@@ -77,6 +79,7 @@ class KubernetesWorker:
         self._many = many or self._keep
         self._timeout = timeout
         self._note = on_note
+        self._trouble = on_trouble
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="airflow-worker", daemon=True)
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -244,6 +247,7 @@ class KubernetesWorker:
                 changes,
                 OutputReader(self._lines.put, after=self._lines_before),
                 on_note=self._note,
+                on_trouble=self._trouble,
                 startup_timeout=self._settings.startup_timeout,
                 pause=self._let_lines_be_read,
                 mend=self._mend,
