@@ -221,7 +221,7 @@ class WorkerOperator(BaseOperator):
             timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
             ends_with_parent=True,  # Airflow's supervisor of the task: without it the task runs again elsewhere
             on_note=log.note,
-            on_trouble=log.warn,
+            on_trouble=log.trouble,
         )
 
     def _register_kept(self, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:

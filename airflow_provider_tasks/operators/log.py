@@ -66,7 +66,7 @@ class RunLog:
             self._begin("Start-up")
         self._log.info("%s", line)
 
-    def warn(self, line: str) -> None:
+    def trouble(self, line: str) -> None:
         """Take a line that is to be seen at once."""
         self._close(0)
         self._log.warning("%s", line)

@@ -262,7 +262,7 @@ class WorkerTrigger(BaseTrigger):
 
     def _warn(self, line: str) -> None:
         """Take a line about what keeps the pod from starting."""
-        self._lines.warn(line)
+        self._lines.trouble(line)
 
     async def _cluster(self) -> Cluster:
         from airflow.sdk import Connection
