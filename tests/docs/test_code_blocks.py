@@ -153,7 +153,7 @@ def check_connection(text: str) -> None:
 
 def check_outcome(text: str) -> None:
     shown = json.loads(text)
-    about = dict.fromkeys(("node", "implementation", "worker", "backend"))
+    about = dict.fromkeys(("node", "implementation", "worker", "backend", "memory_limit"))
     assert list(shown) == list(outcome_xcom(Outcome(status="success"), **about))
     assert set(shown["timeline"]) <= set(PHASES)
 
