@@ -10,6 +10,7 @@ from airflow.sdk.bases.decorator import DecoratedOperator, get_unique_task_id, t
 from airflow_provider_tasks.model.task import Task, TaskDispatcher, check_requirements
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared
 from airflow_provider_tasks.operators.context import check_parameters, travelling, wanted_by
+from airflow_provider_tasks.operators.documentation import documentation
 from airflow_provider_tasks.operators.task import declare, resolve, task_work
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
@@ -32,6 +33,7 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
     """A function in a worker; what ``@task.worker`` makes of one."""
 
     custom_operator_name = "@task.worker"
+    ui_color = WorkerOperator.ui_color  # not that of Airflow's own decorators
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *WorkerOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **DecoratedOperator.template_fields_renderers,
@@ -49,6 +51,10 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
         super().__init__(python_callable=python_callable, **kwargs)
         self.requirements = requirements
         self.describe(_name(python_callable), python_callable, list(requirements))
+
+    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
+        """Return the function, and the requirements."""
+        return self.python_callable, self.requirements
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the function with its arguments, those of Airflow's context filled in."""
@@ -194,6 +200,9 @@ def worker_task(
     if python_callable is None:
         return cast("TaskDecorator", lambda found: worker_task(found, multiple_outputs, **kwargs))
     check_declared(kwargs.get("worker_config"))
+    if not any(kwargs.get(doc) for doc in ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")):
+        # What a mapped task is told by: anything else may be overridden. One that is not mapped has its own.
+        kwargs["doc_md"] = documentation(_name(python_callable), of=python_callable)
     if multiple_outputs is None and kwargs.get("fail_on_failure") is False:
         multiple_outputs = False  # what is pushed is the Result, whatever the function says it returns
     operator: type[WorkerOperator] = FunctionOperator

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
+from airflow_provider_tasks.links.task_instance import FailureLink, WorkerLink
 from airflow_provider_tasks.model.node import Node, as_node
+from airflow_provider_tasks.operators.documentation import Documentation, documentation
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.config import WorkerConfig
@@ -22,7 +24,7 @@ from airflow_provider_tasks.workers.settings import NODE_CONFIG
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
     from airflow_provider_tasks.operators.log import RunLog
     from airflow_provider_tasks.runtime.messages import Environment, Request
@@ -86,7 +88,9 @@ class WorkerOperator(BaseOperator):
         "worker_config": "json",
         "default_worker_config": "json",
     }
+    operator_extra_links: Collection[BaseOperatorLink] = (WorkerLink(), FailureLink())
     ui_color = "#e8f4f1"
+    ui_fgcolor = "#10403b"
     may_end_in_triggerer: ClassVar[bool] = True
     """Whether the worker's result is the task's, so that a trigger may end the task with it."""
 
@@ -115,6 +119,7 @@ class WorkerOperator(BaseOperator):
         self.implementation: Digest | str = ""
         self._worker: WorkerBackend | None = None
         self._killed = False
+        self.failure_category: str | None = None
         self._check_size()
 
     def describe(self, name: str, *parts: Any) -> None:
@@ -125,6 +130,23 @@ class WorkerOperator(BaseOperator):
         settings = (*declared, self.pickle_results, self.fail_on_failure)
         shown = ["(put off)" if is_put_off(part) else _as_text(part) for part in settings]
         self.implementation = Digest([*parts, *shown], Bundle.around(*code, file=dag.fileloc if dag else None), name)
+        if not any((self.doc, self.doc_md, self.doc_json, self.doc_rst, self.doc_yaml)) or isinstance(
+            self.doc_md, Documentation
+        ):
+            of, requirements = self.documented(*parts)
+            self.doc_md = documentation(
+                name,
+                of=of,
+                node=self.node,
+                requirements=requirements,
+                config=self.worker_config,
+                default_config=self.default_worker_config,
+            )
+
+    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
+        """Return what has a docstring for Airflow's UI, and the requirements, of what :meth:`describe` is told."""
+        of = parts[0] if parts else None
+        return of, getattr(of, "requirements", ())
 
     @abstractmethod
     def prepare(self, context: Context, node: Node | None) -> Work:
@@ -148,8 +170,9 @@ class WorkerOperator(BaseOperator):
             self._worker.kill()
         with memory.planned(self, context, limit):
             with self._worker as worker:
+                self._tell_where(context, worker, settings)
                 if settings.config.terminate_on_completion is False and settings.backend == "local":
-                    self._register_kept(worker, settings, node)
+                    self._register_kept(context, worker, settings, node)
                 try:
                     work = self.prepare(context, node)
                     about |= {"implementation": work.implementation, "worker": worker.name}
@@ -186,6 +209,7 @@ class WorkerOperator(BaseOperator):
 
     def push_outcome(self, context: Context, outcome: dict[str, Any]) -> None:
         """Push the XCom ``outcome``."""
+        self.failure_category = outcome["category"] if outcome["status"] == "failure" else None
         if self.do_xcom_push:
             context["ti"].xcom_push("outcome", redact(outcome))
 
@@ -224,12 +248,25 @@ class WorkerOperator(BaseOperator):
             on_trouble=log.trouble,
         )
 
-    def _register_kept(self, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:
+    def _tell_where(self, context: Context, worker: WorkerBackend, settings: Settings) -> None:
+        """Push where the worker is, for Airflow's UI; the worker starts meanwhile."""
+        if self.do_xcom_push:
+            from airflow_provider_tasks.operators.whereabouts import whereabouts
+
+            ti = context["ti"]
+            ti.xcom_push("worker", whereabouts(worker, settings))
+            link = WorkerLink()
+            ti.xcom_push(link.xcom_key, link.get_link(self, ti_key=ti))
+
+    def _register_kept(self, context: Context, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:
         from pathlib import Path
 
         from airflow_provider_tasks.workers.kept import Record
 
-        Record.of(settings, node, worker.name, Path(worker.place)).write(settings)
+        ti = context["ti"]
+        owner: dict[str, Any] = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id}
+        owner |= {"map_index": -1 if ti.map_index is None else ti.map_index, "try_number": ti.try_number}
+        Record.of(settings, node, worker.name, Path(worker.place), owner).write(settings)
         self.log.info(
             "The worker is kept for %.0f s, as terminate_on_completion=False says: Worker.get(%r), in %s",
             settings.keep_seconds,

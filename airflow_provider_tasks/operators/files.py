@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
+from airflow_provider_tasks.links.task_instance import FailureLink, NotebookLink, WorkerLink
 from airflow_provider_tasks.model.task import check_requirements
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
 from airflow_provider_tasks.operators.tried_partial import TriedPartial
@@ -21,7 +22,7 @@ from airflow_provider_tasks.workers.upload import MAX_FILES, Folder, as_text, ch
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
     from airflow_provider_tasks.model.node import Node
     from airflow_provider_tasks.runtime.outcome import Outcome
@@ -106,6 +107,10 @@ class FileOperator(WorkerOperator):
         """Prepare the operator for ``expand``; see Airflow's ``partial``."""
         check_declared(kwargs.get("worker_config"))
         return TriedPartial.of(super().partial, kwargs)
+
+    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
+        """Return the requirements; a file has no docstring that could be had without reading it."""
+        return None, self.requirements
 
     @abstractmethod
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
@@ -219,6 +224,8 @@ class ScriptOperator(FileOperator):
 
     kinds = (".py", ".sh")
     alone = FileOperator.alone | {"args"}
+    ui_color = "#e6effa"
+    ui_fgcolor = "#163a63"
     template_fields: Sequence[str] = ("args", *FileOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {**FileOperator.template_fields_renderers, "args": "json"}
 
@@ -294,6 +301,11 @@ class NotebookOperator(FileOperator):
 
     kinds = (".ipynb",)
     what = "notebook"
+    ui_color = "#fdeee0"
+    ui_fgcolor = "#6b3a08"
+    operator_extra_links: Collection[BaseOperatorLink] = (WorkerLink(), NotebookLink(), FailureLink())
+    kept_notebook: str | None = None
+    """Where the executed notebook is, when it has been kept."""
     may_end_in_triggerer = False
     template_fields: Sequence[str] = ("output_path", *FileOperator.template_fields)
 
@@ -340,7 +352,10 @@ class NotebookOperator(FileOperator):
         outcome, executed = conclude_notebook(outcome)
         if executed is not None:
             try:
-                self.log.info("The executed notebook is %s", self._keep(executed))
+                self.kept_notebook = self._keep(executed)
+                self.log.info("The executed notebook is %s", self.kept_notebook)
+                if self.do_xcom_push:
+                    context["ti"].xcom_push("notebook", self.kept_notebook)
             except Exception as error:
                 if outcome.is_success:
                     raise
@@ -355,7 +370,8 @@ class NotebookOperator(FileOperator):
         path = os.path.expanduser(str(self.output_path))
         if path.endswith("/") or ("://" not in path and os.path.isdir(path)):
             path = f"{path.rstrip('/')}/{name}_output.ipynb"
-        target = ObjectStoragePath(path if "://" in path else f"file://{os.path.abspath(path)}")
+        path = path if "://" in path else os.path.abspath(path)
+        target = ObjectStoragePath(path if "://" in path else f"file://{path}")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return path

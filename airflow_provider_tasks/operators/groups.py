@@ -204,6 +204,10 @@ class DeployedTaskOperator(TaskOperator):
         conditions = sorted(self._step.conditions.items())
         super().describe(name, *parts, self._deployment.environment_definition.to_json(), conditions)
 
+    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
+        """Return the task, and the requirements of the whole deployment."""
+        return parts[0], self._deployment.environment_definition.commands
+
     def execute(self, context: Context) -> Any:
         """Run the task, if what came before it has ended as it has to."""
         if not self._step.waits_for_success:

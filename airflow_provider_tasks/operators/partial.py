@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
+
+from airflow_provider_tasks.model.node import Node
+from airflow_provider_tasks.operators.documentation import documentation
+from airflow_provider_tasks.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +55,26 @@ class CheckedPartial(OperatorPartial, ABC):
         """Check the arguments of one instance as far as they are known."""
 
     @classmethod
+    def documentation(cls, kwargs: Mapping[str, Any]) -> str:
+        """Return what is told of all instances in Airflow's UI."""
+        what, node, config = (kwargs.get(name) for name in (cls.what, "node", "worker_config"))
+        kind = what if isinstance(what, type) else type(what)
+        if isinstance(config, WorkerConfig):
+            config = config.to_dict()
+        return documentation(
+            kind.__name__,
+            of=kind,
+            node=node if isinstance(node, Node) else None,
+            requirements=getattr(what, "requirements", ()),
+            config=config if isinstance(config, Mapping) else None,
+        )
+
+    @classmethod
     def of(cls, make: Callable[..., OperatorPartial], kwargs: dict[str, Any]) -> Self:
         """Return what ``make``, Airflow's ``partial``, makes of these arguments, as one of this class."""
         if cls.what in kwargs:
+            if not any(kwargs.get(doc) for doc in ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")):
+                kwargs["doc_md"] = cls.documentation(kwargs)
             kwargs[cls.what] = cls.refer(kwargs[cls.what])
         made = make(**kwargs)
         made._expand_called = True  # it warns where it is never expanded, and this one is not going to be

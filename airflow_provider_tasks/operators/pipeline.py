@@ -11,6 +11,7 @@ from airflow_provider_tasks.model.deployment import Deployment
 from airflow_provider_tasks.model.graph import ExecutionGraph
 from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.documentation import documentation
 from airflow_provider_tasks.operators.partial import CheckedPartial, Reference, referred
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
@@ -55,12 +56,20 @@ class PipelineOperator(WorkerOperator):
     """
 
     may_end_in_triggerer: ClassVar[bool] = False
+    ui_color = "#efeafc"
+    ui_fgcolor = "#3b2a73"
 
     def __init__(self, *, pipeline: ExecutionGraph | Reference, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline: ExecutionGraph = check_pipeline(referred(pipeline))
         self._deployment = None if is_put_off(self.node) else Deployment(as_node(self.node), self.pipeline)
         self.describe(type(self.pipeline).__name__, *what_runs(self._deployment or self.pipeline))
+
+    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
+        """Return the pipeline, whose class may have a docstring of its own, and all requirements."""
+        described = self._deployment or self.pipeline
+        own = type(self.pipeline).__module__.partition(".")[0] != __name__.partition(".")[0]
+        return self.pipeline if own else None, described.environment_definition.commands
 
     @classmethod
     def partial(cls, **kwargs: Any) -> PipelinePartial:
@@ -124,6 +133,12 @@ class PipelinePartial(CheckedPartial):
         pipeline = check_pipeline(what)
         kinds = {type(task) for task in pipeline.tasks_by_name().values()}
         return Reference(what, Digest(what_runs(pipeline), Bundle.around(*kinds), type(what).__name__))
+
+    @classmethod
+    def documentation(cls, kwargs: Mapping[str, Any]) -> str:
+        """Return what is told of all instances in Airflow's UI."""
+        pipeline = check_pipeline(kwargs["pipeline"])
+        return documentation(type(pipeline).__name__, requirements=pipeline.environment_definition.commands)
 
     @classmethod
     def check(cls, **found: Any) -> None:

@@ -29,16 +29,23 @@ _log = logging.getLogger("airflow_provider_tasks")
 
 @dataclass(frozen=True)
 class Record:
-    """A local worker that is kept ``until`` a time (seconds since the epoch)."""
+    """A local worker that is kept ``until`` a time (seconds since the epoch).
+
+    ``owner`` is the Airflow task that it was made for: its ``dag_id``, ``run_id``, ``task_id``, ``map_index`` and
+    ``try_number``; None where somebody made it by hand.
+    """
 
     name: str
     folder: str
     until: float
     config: dict[str, Any]
     node: dict[str, Any] | None
+    owner: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, settings: Settings, node: Node | None, name: str, folder: Path) -> Self:
+    def of(
+        cls, settings: Settings, node: Node | None, name: str, folder: Path, owner: dict[str, Any] | None = None
+    ) -> Self:
         """Return the record of a worker that is kept from now on."""
         config = settings.config.to_dict()
         config.pop("env_variables", None)  # what may be secret is not written down
@@ -46,7 +53,7 @@ class Record:
         if node is not None:
             plain = node.to_json()
             plain["properties"] = {key: value for key, value in plain["properties"].items() if key != NODE_CONFIG}
-        return cls(name, str(folder), time.time() + settings.keep_seconds, config, plain)
+        return cls(name, str(folder), time.time() + settings.keep_seconds, config, plain, owner)
 
     @staticmethod
     def path(settings: Settings, name: str) -> Path:

@@ -122,11 +122,25 @@ class Settings:
 
     def lines(self) -> list[str]:
         """Return the settings one by one."""
-        shown = {"backend": self.backend, **self.config.to_dict()}
-        for name, summary in _SUMMARIES.items():
-            if name in shown:
-                shown[name] = f"({summary(shown[name])})"
-        return [f"{name}={value}" for name, value in shown.items()]
+        return _lines({"backend": self.backend, **self.config.to_dict()})
+
+
+def described(config: Mapping[str, Any]) -> str:
+    """Return a configuration as a line for people: what may hold a secret is told by its names only.
+
+    >>> described({"worker_size": "Small", "env_variables": {"TOKEN": "abc", "LEVEL": "3"}})
+    'worker_size=Small, env_variables=(LEVEL, TOKEN)'
+    """
+    return ", ".join(_lines(config))
+
+
+def _lines(config: Mapping[str, Any]) -> list[str]:
+    shown = dict(config)
+    for name, summary in _SUMMARIES.items():
+        if name in shown:
+            told = "template" if isinstance(shown[name], str) and is_template(shown[name]) else summary(shown[name])
+            shown[name] = f"({told})"
+    return [f"{name}={value}" for name, value in shown.items()]
 
 
 _SUMMARIES: Mapping[str, Callable[[Any], str]] = {

@@ -1,0 +1,73 @@
+"""What Airflow's UI tells of a task whose author wrote no ``doc_md``."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tasks.model.node import Architecture, Node
+from airflow_provider_tasks.workers.settings import described
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
+_LATER = "*known when the task runs*"
+
+
+class Documentation(str):
+    """A text of ours, which may be written anew when more is known; anything else is the author's."""
+
+    __slots__ = ()
+
+
+def documentation(
+    name: str,
+    *,
+    of: Any = None,
+    node: Any = None,
+    requirements: Sequence[str] = (),
+    config: Any = None,
+    default_config: Any = None,
+) -> Documentation:
+    """Return what there is to say of a task where the DAG is parsed, as Markdown; no value that may be secret.
+
+    Args:
+        name: what runs.
+        of: the function, the class or the instance whose docstring it is.
+        node: the node, or what stands for it.
+        requirements: the commands that must have run before it.
+        config: the settings of the worker.
+        default_config: those of ``default_args``.
+
+    >>> print(documentation("ping", node=Node("edge"), requirements=["pip install scapy"]))
+    **Runs** `ping`
+    **Node** `edge`
+    <BLANKLINE>
+    **Requirements**
+    <BLANKLINE>
+    ```sh
+    pip install scapy
+    ```
+    """  # noqa: W291 - two blanks end a line in Markdown
+    docstring = getattr(of if isinstance(of, type) or inspect.isroutine(of) else type(of), "__doc__", None)
+    facts = [("Runs", f"`{name}`")]
+    if isinstance(node, Node):
+        architecture = "" if node.architecture is Architecture.UNKNOWN else f" ({node.architecture.value})"
+        facts.append(("Node", f"`{node.name}`{architecture}"))
+    elif node is not None:
+        facts.append(("Node", _LATER))
+    for title, declared in (("Worker", config), ("Worker, by default", default_config)):
+        if isinstance(declared, Mapping):
+            facts.append((title, described(declared).replace("`", "'")))
+        elif declared is not None:
+            facts.append((title, _LATER))
+    parts = [inspect.cleandoc(docstring)] if of is not None and docstring else []
+    parts.append("  \n".join(f"**{title}** {text}" for title, text in facts))
+    if requirements:
+        commands = "\n".join(_PASSWORD.sub("***@", command.strip()) for command in requirements)
+        fence = "```" if "```" not in commands else "~~~~"
+        parts.append(f"**Requirements**\n\n{fence}sh\n{commands}\n{fence}")
+    return Documentation("\n\n".join(parts))
