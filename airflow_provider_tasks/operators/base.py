@@ -170,7 +170,7 @@ class WorkerOperator(BaseOperator):
             self._worker.kill()
         with memory.planned(self, context, limit):
             with self._worker as worker:
-                self._tell_where(context, worker, settings)
+                self._tell_where(context, worker, settings, node)
                 if settings.config.terminate_on_completion is False and settings.backend == "local":
                     self._register_kept(context, worker, settings, node)
                 try:
@@ -248,13 +248,13 @@ class WorkerOperator(BaseOperator):
             on_trouble=log.trouble,
         )
 
-    def _tell_where(self, context: Context, worker: WorkerBackend, settings: Settings) -> None:
+    def _tell_where(self, context: Context, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:
         """Push where the worker is, for Airflow's UI; the worker starts meanwhile."""
         if self.do_xcom_push:
             from airflow_provider_tasks.operators.whereabouts import whereabouts
 
             ti = context["ti"]
-            ti.xcom_push("worker", whereabouts(worker, settings))
+            ti.xcom_push("worker", whereabouts(worker, settings, node))
             link = WorkerLink()
             ti.xcom_push(link.xcom_key, link.get_link(self, ti_key=ti))
 

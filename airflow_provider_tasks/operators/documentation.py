@@ -51,7 +51,7 @@ def documentation(
     ```sh
     pip install scapy
     ```
-    """  # noqa: W291 - two blanks end a line in Markdown
+    """
     docstring = getattr(of if isinstance(of, type) or inspect.isroutine(of) else type(of), "__doc__", None)
     facts = [("Runs", f"`{name}`")]
     if isinstance(node, Node):
@@ -65,7 +65,7 @@ def documentation(
         elif declared is not None:
             facts.append((title, _LATER))
     parts = [inspect.cleandoc(docstring)] if of is not None and docstring else []
-    parts.append("  \n".join(f"**{title}** {text}" for title, text in facts))
+    parts.append("\n".join(f"- **{title}** {text}" for title, text in facts))
     if requirements:
         commands = "\n".join(_PASSWORD.sub("***@", command.strip()) for command in requirements)
         fence = "```" if "```" not in commands else "~~~~"

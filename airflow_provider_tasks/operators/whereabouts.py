@@ -6,16 +6,18 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_tasks.model.node import Node
     from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
 
 
-def whereabouts(worker: WorkerBackend, settings: Settings) -> dict[str, Any]:
+def whereabouts(worker: WorkerBackend, settings: Settings, node: Node | None) -> dict[str, Any]:
     """Return what is known of a worker that starts, as plain data: no setting that may be secret."""
     from airflow_provider_tasks.workers.local import LocalWorker
 
     told: dict[str, Any] = {
         "name": worker.name,
+        "node": node.name if node else None,
         "backend": settings.backend,
         "kept": settings.config.terminate_on_completion is False,
         "size": settings.config.worker_size,

@@ -10,7 +10,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -104,6 +104,11 @@ def memory(limit: int | None = None) -> int:
         return sum(sizes.get(pid, 0) for pid in pids)
     total = sum(map(_private_memory, pids))
     return total if limit is not None and total <= limit else sum(map(_share_of_memory, pids))
+
+
+def memory_of(pids: Iterable[int]) -> int:
+    """Return the bytes of memory that processes hold together (Linux only)."""
+    return sum(map(_share_of_memory, pids))
 
 
 def kill_largest(but: int) -> bool:

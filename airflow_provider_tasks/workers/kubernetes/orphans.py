@@ -71,7 +71,7 @@ async def find_orphans(
     """
     now = now or datetime.now(UTC)
     pods, _ = await api.list_pods(Identity.selector(installation))
-    found = [_pod_orphan(pod, is_wanted, now) for pod in pods]
+    found = [orphan_of(pod, is_wanted, now) for pod in pods]
     in_use = {name for pod in pods for name in _runtimes_of(pod)} | {delivery.runtime_name()}
     selector = ",".join(f"{key}={value}" for key, value in RUNTIME_LABELS.items())
     for secret in await api.list_secrets(selector):
@@ -117,7 +117,8 @@ def clean_up(
     return asyncio.run(work())
 
 
-def _pod_orphan(pod: Mapping[str, Any], is_wanted: IsWanted | None, now: datetime) -> Orphan | None:
+def orphan_of(pod: Mapping[str, Any], is_wanted: IsWanted | None, now: datetime) -> Orphan | None:
+    """Return what a pod is as one that was left behind; None where it is none. See :func:`find_orphans`."""
     metadata = pod["metadata"]
     identity = Identity.of_pod(pod)
     age = _seconds_since(metadata["creationTimestamp"], now)
