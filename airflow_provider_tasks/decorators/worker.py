@@ -10,7 +10,7 @@ from airflow.sdk.bases.decorator import DecoratedOperator, get_unique_task_id, t
 from airflow_provider_tasks.model.task import Task, TaskDispatcher, check_requirements
 from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared
 from airflow_provider_tasks.operators.context import check_parameters, travelling, wanted_by
-from airflow_provider_tasks.operators.documentation import documentation
+from airflow_provider_tasks.operators.documentation import documentation, is_documented
 from airflow_provider_tasks.operators.task import declare, resolve, task_work
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
@@ -55,6 +55,12 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
     def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
         """Return the function, and the requirements."""
         return self.python_callable, self.requirements
+
+    def is_documented(self) -> bool:
+        """Whether the author did; what the decorator says may be said better where more is known."""
+        return super().is_documented() and self.doc_md != documentation(
+            _name(self.python_callable), of=self.python_callable
+        )
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the function with its arguments, those of Airflow's context filled in."""
@@ -106,6 +112,10 @@ class TaskClassOperator(WorkerOperator):
     @property
     def _task_class(self) -> type[Task] | type[TaskDispatcher]:
         return self.python_callable.task_class  # type: ignore[attr-defined,no-any-return]
+
+    def is_documented(self) -> bool:
+        """Whether the author did; what the decorator says may be said better where more is known."""
+        return super().is_documented() and self.doc_md != documentation(_name(self._task_class), of=self._task_class)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""
@@ -200,7 +210,7 @@ def worker_task(
     if python_callable is None:
         return cast("TaskDecorator", lambda found: worker_task(found, multiple_outputs, **kwargs))
     check_declared(kwargs.get("worker_config"))
-    if not any(kwargs.get(doc) for doc in ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")):
+    if not is_documented(kwargs):
         # What a mapped task is told by: anything else may be overridden. One that is not mapped has its own.
         kwargs["doc_md"] = documentation(_name(python_callable), of=python_callable)
     if multiple_outputs is None and kwargs.get("fail_on_failure") is False:

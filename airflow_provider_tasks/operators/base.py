@@ -14,7 +14,7 @@ from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
 from airflow_provider_tasks.links.task_instance import FailureLink, WorkerLink
 from airflow_provider_tasks.model.node import Node, as_node
-from airflow_provider_tasks.operators.documentation import Documentation, documentation
+from airflow_provider_tasks.operators.documentation import documentation, is_documented
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.config import WorkerConfig
@@ -130,9 +130,7 @@ class WorkerOperator(BaseOperator):
         settings = (*declared, self.pickle_results, self.fail_on_failure)
         shown = ["(put off)" if is_put_off(part) else _as_text(part) for part in settings]
         self.implementation = Digest([*parts, *shown], Bundle.around(*code, file=dag.fileloc if dag else None), name)
-        if not any((self.doc, self.doc_md, self.doc_json, self.doc_rst, self.doc_yaml)) or isinstance(
-            self.doc_md, Documentation
-        ):
+        if not self.is_documented():
             of, requirements = self.documented(*parts)
             self.doc_md = documentation(
                 name,
@@ -142,6 +140,10 @@ class WorkerOperator(BaseOperator):
                 config=self.worker_config,
                 default_config=self.default_worker_config,
             )
+
+    def is_documented(self) -> bool:
+        """Whether the author of the DAG wrote what Airflow's UI is to tell of this task."""
+        return is_documented(vars(self))
 
     def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
         """Return what has a docstring for Airflow's UI, and the requirements, of what :meth:`describe` is told."""

@@ -17,10 +17,13 @@ _PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 _LATER = "*known when the task runs*"
 
 
-class Documentation(str):
-    """A text of ours, which may be written anew when more is known; anything else is the author's."""
+DOCUMENTS = ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")
+"""The arguments in which an author documents a task."""
 
-    __slots__ = ()
+
+def is_documented(given: Mapping[str, Any]) -> bool:
+    """Whether the arguments of an operator, or its attributes, hold documentation."""
+    return any(given.get(name) for name in DOCUMENTS)
 
 
 def documentation(
@@ -31,7 +34,7 @@ def documentation(
     requirements: Sequence[str] = (),
     config: Any = None,
     default_config: Any = None,
-) -> Documentation:
+) -> str:
     """Return what there is to say of a task where the DAG is parsed, as Markdown; no value that may be secret.
 
     Args:
@@ -70,4 +73,4 @@ def documentation(
         commands = "\n".join(_PASSWORD.sub("***@", command.strip()) for command in requirements)
         fence = "```" if "```" not in commands else "~~~~"
         parts.append(f"**Requirements**\n\n{fence}sh\n{commands}\n{fence}")
-    return Documentation("\n\n".join(parts))
+    return "\n\n".join(parts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_provider_tasks.model.node import Node
-from airflow_provider_tasks.operators.documentation import documentation
+from airflow_provider_tasks.operators.documentation import documentation, is_documented
 from airflow_provider_tasks.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class CheckedPartial(OperatorPartial, ABC):
     def of(cls, make: Callable[..., OperatorPartial], kwargs: dict[str, Any]) -> Self:
         """Return what ``make``, Airflow's ``partial``, makes of these arguments, as one of this class."""
         if cls.what in kwargs:
-            if not any(kwargs.get(doc) for doc in ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")):
+            if not is_documented(kwargs):
                 kwargs["doc_md"] = cls.documentation(kwargs)
             kwargs[cls.what] = cls.refer(kwargs[cls.what])
         made = make(**kwargs)

@@ -41,7 +41,7 @@ def rows(session: Session, dag: Any, run_id: str | None, *, with_xcoms: bool) ->
     states = states_of_run(session, dag.dag_id, run_id) if run_id else {}
     outcomes = xcoms_of_run(session, dag.dag_id, run_id, "outcome") if run_id and with_xcoms else {}
     told = []
-    for task in dag.topological_sort():
+    for task in dag.tasks:
         if not is_ours(task):
             continue
         nodes = [str(node.get("name")) for node in _declared_nodes(task)]

@@ -200,15 +200,15 @@ def _note(text: str) -> str:
 
 
 _STYLE = """
-:root{--fg:#18181b;--bg:#fff;--soft:#f4f4f5;--line:#e4e4e7;--dim:#52525b;--bad:#b91c1c;--link:#1d4ed8}
-:root.dark{--fg:#e4e4e7;--bg:#111113;--soft:#1c1c20;--line:#3f3f46;--dim:#a1a1aa;--bad:#fca5a5;--link:#93c5fd}
+:root{--fg:#171e2d;--bg:#fff;--soft:#f3f6fa;--line:#dbe2ea;--dim:#475569;--bad:#b91c1c;--link:#1d4ed8}
+:root.dark{--fg:#f1f5f9;--bg:#171e2d;--soft:#0b1320;--line:#2a364b;--dim:#a3b1c6;--bad:#fca5a5;--link:#93c5fd}
 :root.dark{color-scheme:dark}
-body{margin:0;color:var(--fg);background:var(--bg);font:14px/1.5 Inter,system-ui,sans-serif;overflow-wrap:anywhere}
+body{margin:0;color:var(--fg);background:var(--bg);font:14px/1.5 Inter,-apple-system,BlinkMacSystemFont,Helvetica,Arial,sans-serif;overflow-wrap:anywhere}
 main{max-width:1100px;margin:0 auto;padding:12px 16px 48px}
 section{margin:0 0 18px}
-.code{display:grid;grid-template-columns:56px minmax(0,1fr);column-gap:8px}
+.code{display:grid;grid-template-columns:76px minmax(0,1fr);column-gap:8px}
 .code>*{grid-column:2}.code>.label{grid-column:1;grid-row:1;color:var(--dim);font:12px/20px ui-monospace,monospace}
-.label i{display:block;font-size:10px;line-height:14px}
+.label i{display:block;font-size:9px;line-height:12px}
 pre{margin:0;padding:8px 10px;font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,monospace;white-space:pre-wrap}
 pre.source{background:var(--soft);border:1px solid var(--line);border-radius:6px}
 pre.error{color:var(--bad)}pre.stderr{color:var(--dim)}

@@ -26,6 +26,7 @@ class Run:
     """A DAG run that has ended.
 
     Attributes:
+        run_id: what Airflow calls it.
         state: ``success`` or ``failed``.
         states: the state of each task: ``{"find": "success", "train[0]": "failed", …}``; a mapped one has its number.
 
@@ -34,6 +35,7 @@ class Run:
     def __init__(self, dag_run: Any, errors: Mapping[tuple[str, int], Sequence[BaseException]] | None = None) -> None:
         self._run = dag_run
         self._errors = errors or {}
+        self.run_id = str(dag_run.run_id)
         self.state = str(dag_run.state)
         self.states: dict[str, str] = {
             (ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"): str(ti.state)
