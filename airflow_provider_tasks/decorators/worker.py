@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, c
 from airflow.sdk.bases.decorator import DecoratedOperator, get_unique_task_id, task_decorator_factory
 
 from airflow_provider_tasks.model.task import Task, TaskDispatcher, check_requirements
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared
+from airflow_provider_tasks.operators.base import Declared, Pick, Work, WorkerOperator, check_declared
 from airflow_provider_tasks.operators.context import check_parameters, travelling, wanted_by
 from airflow_provider_tasks.operators.documentation import documentation, is_documented
-from airflow_provider_tasks.operators.task import declare, resolve, task_work
+from airflow_provider_tasks.operators.task import declare, declared_task, resolve, task_work
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 
@@ -61,6 +61,10 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
         return super().is_documented() and self.doc_md != documentation(
             _name(self.python_callable), of=self.python_callable
         )
+
+    def declared(self) -> Declared:
+        """Return which function runs."""
+        return Declared([Pick("", _name(self.python_callable))], self.requirements)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the function with its arguments, those of Airflow's context filled in."""
@@ -116,6 +120,10 @@ class TaskClassOperator(WorkerOperator):
     def is_documented(self) -> bool:
         """Whether the author did; what the decorator says may be said better where more is known."""
         return super().is_documented() and self.doc_md != documentation(_name(self._task_class), of=self._task_class)
+
+    def declared(self) -> Declared:
+        """Return which task runs, and which dispatcher has picked it."""
+        return declared_task(self._task_class, self._resolved)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""

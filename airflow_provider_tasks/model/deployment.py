@@ -69,6 +69,10 @@ class Deployment:
     """Random names that netunicorn made up, and what these tasks are called in ``plan``: their own code may look
     for them in ``previous_steps``."""
 
+    dispatchers: dict[str, str]
+    """Which tasks a dispatcher picked: their names in ``plan``, each with the dispatcher's class; of a deployment that
+    was read from JSON nothing is known of that."""
+
     def __init__(self, node: Node | None, pipeline: ExecutionGraph) -> None:
         if node is not None:
             check_node(node)
@@ -78,7 +82,8 @@ class Deployment:
         self.node = node
         self._pickled: bytes | None = None
         random_names: dict[str, Task] = {}
-        self._graph: ExecutionGraph | None = _resolved(pipeline, node, random_names)
+        picked: dict[int, str] = {}
+        self._graph: ExecutionGraph | None = _resolved(pipeline, node, random_names, picked)
         self.plan = self._graph.plan()
         self.environment_definition = pipeline.environment_definition.copy()
         names = {}
@@ -89,6 +94,7 @@ class Deployment:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{error} ({shown(task)} for {node!r})") from error
         self.aliases = {random: names[id(task)] for random, task in random_names.items()}
+        self.dispatchers = {names[found]: dispatcher for found, dispatcher in picked.items()}
 
     @property
     def graph(self) -> ExecutionGraph:
@@ -208,6 +214,7 @@ class Deployment:
         deployment.plan = Plan.read(source.key("plan"))
         aliases.properties()
         deployment.aliases = {random: aliases.key(random).text() for random in aliases.value}
+        deployment.dispatchers = {}
         deployment._graph = None
         try:
             deployment._pickled = base64.b64decode(pipeline.text(), validate=True)
@@ -247,8 +254,13 @@ def _found(found: object) -> str:
     return describe(found)
 
 
-def _resolved(pipeline: ExecutionGraph, node: Node | None, random_names: dict[str, Task]) -> ExecutionGraph:
-    """Return a graph with a task of its own for each dispatcher; note which random names stand for which task."""
+def _resolved(
+    pipeline: ExecutionGraph, node: Node | None, random_names: dict[str, Task], picked: dict[int, str]
+) -> ExecutionGraph:
+    """Return a graph with a task of its own for each dispatcher.
+
+    Which random names stand for which task is noted in ``random_names``, which dispatcher picked it in ``picked``.
+    """
     replaced: dict[Task | TaskDispatcher, Task | TaskDispatcher] = {}
     placed: set[int] = set()
     for declared in pipeline.tasks_by_name().values():
@@ -263,6 +275,8 @@ def _resolved(pipeline: ExecutionGraph, node: Node | None, random_names: dict[st
                 "define both or neither"
             )
         replaced[declared] = task
+        if not isinstance(declared, Task):
+            picked[id(task)] = type(declared).__name__
         random_names.update({one.name: task for one in (found, declared) if has_random_name(one)})  # type: ignore[union-attr]
     if len(set(replaced.values())) < len(replaced):
         raise GraphError(

@@ -44,6 +44,25 @@ class Work(NamedTuple):
     requirements: Sequence[str]
 
 
+class Pick(NamedTuple):
+    """An implementation, as far as it is known where the DAG is parsed.
+
+    ``name`` is what a pipeline calls it, empty elsewhere. ``implementation`` is None where the ``dispatcher``, whose
+    name it is if there is one, has yet to be asked.
+    """
+
+    name: str
+    implementation: str | None
+    dispatcher: str | None = None
+
+
+class Declared(NamedTuple):
+    """What an operator runs, as far as that is known where the DAG is parsed; ``requirements`` may be None."""
+
+    picks: Sequence[Pick]
+    requirements: Sequence[str] | None
+
+
 def is_put_off(value: Any) -> bool:
     """Whether ``value`` is only known when the Airflow task runs: an XCom, a template, or one inside it.
 
@@ -149,6 +168,10 @@ class WorkerOperator(BaseOperator):
         """Return what has a docstring for Airflow's UI, and the requirements, of what :meth:`describe` is told."""
         of = parts[0] if parts else None
         return of, getattr(of, "requirements", ())
+
+    def declared(self) -> Declared:
+        """Return what is to run, as far as that is known before the Airflow task runs."""
+        return Declared([Pick("", None)], None)
 
     @abstractmethod
     def prepare(self, context: Context, node: Node | None) -> Work:
@@ -308,14 +331,21 @@ class WorkerOperator(BaseOperator):
         """Return what the work itself says of its worker; the node's settings and the operator's are stronger."""
         return None
 
+    def declared_settings(self, node: Node | None) -> list[tuple[str, Any]]:
+        """Return the settings that the DAG gives, from weak to strong, each after the name of where it stands."""
+        return [
+            ("default_args", self.default_worker_config),
+            ("the pipeline's environment", self.own_worker_config(node)),
+            (f"the node {node.name}" if node else "the node", node[NODE_CONFIG] if node is not None else None),
+            ("the task's worker_config", self.worker_config),
+        ]
+
     def settings(self, node: Node | None) -> Settings:
         """Return what the worker is."""
         from airflow_provider_tasks.workers.connections import connection_settings
         from airflow_provider_tasks.workers.settings import Installation, resolve
 
-        of_node = node[NODE_CONFIG] if node is not None else None
-        declared = (self.default_worker_config, self.own_worker_config(node), of_node, self.worker_config)
-        layers = [WorkerConfig.of(layer) for layer in declared]
+        layers = [WorkerConfig.of(layer) for _, layer in self.declared_settings(node)]
         dag = self.get_dag()
         # Not where it is declared: a DAG holds no path of the machine that read it.
         folder = os.path.dirname(dag.fileloc) if dag else ""

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_tasks.links.task_instance import FailureLink, NotebookLink, WorkerLink
 from airflow_provider_tasks.model.task import check_requirements
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.base import Declared, Pick, Work, WorkerOperator, check_declared, is_put_off
 from airflow_provider_tasks.operators.tried_partial import TriedPartial
 from airflow_provider_tasks.runtime import protocol
 from airflow_provider_tasks.workers.digest import Digest
@@ -115,6 +115,11 @@ class FileOperator(WorkerOperator):
     @abstractmethod
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return what the runtime is to do with the file of this ``name`` in the worker, and its arguments."""
+
+    def declared(self) -> Declared:
+        """Return which file runs."""
+        name = None if self._is_named_late else os.path.basename(self.file_name)
+        return Declared([Pick("", name)], self.requirements)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the file and its folder, as they are now."""

@@ -19,7 +19,7 @@ from airflow_provider_tasks.model.node import Architecture, as_node
 from airflow_provider_tasks.model.results import result_from_json
 from airflow_provider_tasks.model.steps import joins_of, steps_of
 from airflow_provider_tasks.model.task import Task
-from airflow_provider_tasks.operators.base import Work, failure_xcom, is_put_off
+from airflow_provider_tasks.operators.base import Declared, Pick, Work, failure_xcom, is_put_off
 from airflow_provider_tasks.operators.states import states_of
 from airflow_provider_tasks.operators.task import TaskOperator
 from airflow_provider_tasks.operators.xcom import to_xcom
@@ -207,6 +207,13 @@ class DeployedTaskOperator(TaskOperator):
     def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
         """Return the task, and the requirements of the whole deployment."""
         return parts[0], self._deployment.environment_definition.commands
+
+    def declared(self) -> Declared:
+        """Return the task, with the requirements of the whole pipeline."""
+        found = self._deployment
+        name = next((name for name, task in found.tasks_by_name().items() if task is self.task), "")
+        pick = Pick("", type(self.task).__name__, found.dispatchers.get(name))
+        return Declared([pick], found.environment_definition.commands)
 
     def execute(self, context: Context) -> Any:
         """Run the task, if what came before it has ended as it has to."""

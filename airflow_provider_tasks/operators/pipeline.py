@@ -10,14 +10,15 @@ from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from airflow_provider_tasks.model.deployment import Deployment
 from airflow_provider_tasks.model.graph import ExecutionGraph
 from airflow_provider_tasks.model.node import as_node
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.base import Declared, Pick, Work, WorkerOperator, check_declared, is_put_off
 from airflow_provider_tasks.operators.documentation import documentation
 from airflow_provider_tasks.operators.partial import CheckedPartial, Reference, referred
+from airflow_provider_tasks.operators.task import declared_task
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
 from airflow_provider_tasks.workers.failures import TaskRaisedError
-from airflow_provider_tasks.workers.pipelines import config_of_environment, pack_deployment, plain_results
+from airflow_provider_tasks.workers.pipelines import conclude_pipeline, config_of_environment, pack_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +78,16 @@ class PipelineOperator(WorkerOperator):
         check_declared(kwargs.get("worker_config"))
         return PipelinePartial.of(super().partial, kwargs)
 
+    def declared(self) -> Declared:
+        """Return which tasks run, and which dispatchers have picked them."""
+        found = self._deployment
+        if found is not None:
+            dispatchers = found.dispatchers
+            picks = [Pick(name, kind, dispatchers.get(name)) for name, kind in found.plan.tasks.items()]
+            return Declared(picks, found.environment_definition.commands)
+        tasks = self.pipeline.tasks_by_name()
+        return Declared([declared_task(task, None).picks[0]._replace(name=name) for name, task in tasks.items()], None)
+
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the pipeline for the node."""
         deployment = self._deployment_on(node)
@@ -85,7 +96,7 @@ class PipelineOperator(WorkerOperator):
 
     def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
         """Return what the pipeline's environment definition says of the worker."""
-        return config_of_environment(self._deployment_on(node).environment_definition)
+        return config_of_environment(self.pipeline.environment_definition)
 
     def conclude(self, context: Context, outcome: Outcome) -> Outcome:
         """Make the XCom of the results; a task that failed is a failure, after which the XCom is there too."""
@@ -96,14 +107,13 @@ class PipelineOperator(WorkerOperator):
             for number, result in enumerate(results, 1):
                 again = f" (run {number})" if len(results) > 1 else ""
                 self.log.info("%s%s: %s in %.1f s", name, again, result["result_type"], result["seconds"])
-        results = plain_results(came)
-        if came["success"]:
-            return replace(outcome, result=results)
-        results = redact(results)
+        concluded = conclude_pipeline(outcome)
+        if concluded.is_success:
+            return concluded
+        results = redact(concluded.result)
         if self.do_xcom_push and self.fail_on_failure:
             context["ti"].xcom_push("return_value", to_xcom(results))
-        failed = {"status": "failure", "category": "task", "message": _what_failed(came), "retry": came["retry"]}
-        return replace(outcome, result=results, exit_code=None, **failed)
+        return replace(concluded, result=results)
 
     def finish(self, outcome: Outcome) -> Any:
         """Return the results, or raise what is for Airflow."""
@@ -179,17 +189,3 @@ def pipeline_results(xcom: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[st
     from airflow_provider_tasks.model.results import result_from_json
 
     return {name: [result_from_json(result) for result in results] for name, results in xcom.items()}
-
-
-def _what_failed(came: Mapping[str, Any]) -> str:
-    failed = [
-        f"{name}: {result['result']}"
-        for name, results in came["results"].items()
-        for result in results
-        if result["result_type"] == "Failure"
-    ]
-    stuck = [f"{name} never ran, as it waits for {', '.join(others)}" for name, others in came["stuck"].items()]
-    total = sum(len(results) for results in came["results"].values())
-    first = f"{len(failed)} of {total} tasks failed" if failed else "the pipeline came to no end"
-    said = "; ".join(text if len(text) <= 300 else f"{text[:300]}…" for text in [*failed, *stuck][:10])
-    return f"{first}: {said}"

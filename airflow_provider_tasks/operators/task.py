@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tasks.model.dispatch import resolve_task
 from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
-from airflow_provider_tasks.operators.base import Work, WorkerOperator, check_declared, is_put_off
+from airflow_provider_tasks.operators.base import Declared, Pick, Work, WorkerOperator, check_declared, is_put_off
 from airflow_provider_tasks.operators.partial import CheckedPartial, Reference, referred
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.digest import Digest
@@ -86,6 +86,10 @@ class TaskOperator(WorkerOperator):
         check_declared(kwargs.get("worker_config"))
         return TaskPartial.of(super().partial, kwargs)
 
+    def declared(self) -> Declared:
+        """Return which task runs, and which dispatcher has picked it."""
+        return declared_task(self.task, self._resolved)
+
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""
         task = self._resolved
@@ -157,6 +161,15 @@ def _check_put_off_dispatcher(task: type[Task] | type[TaskDispatcher], node: Any
         from airflow_provider_tasks.model.errors import DispatchError
 
         raise DispatchError(f"{task.__name__} is a dispatcher and has no node to dispatch for; pass node=Node(…)")
+
+
+def declared_task(task: Any, resolved: Task | None) -> Declared:
+    """Return what is known of ``task``, which is ``resolved`` or yet to be."""
+    kind = task if isinstance(task, type) else type(task)
+    dispatcher = kind.__name__ if issubclass(kind, TaskDispatcher) else None
+    if resolved is not None:
+        return Declared([Pick("", type(resolved).__name__, dispatcher)], list(resolved.requirements))
+    return Declared([Pick("", None if dispatcher else kind.__name__, dispatcher)], None)
 
 
 def declare(operator: WorkerOperator, task: Any, resolved: Task | None) -> None:

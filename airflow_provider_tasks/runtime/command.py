@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 NAME = "airflow-tasks"
 
+_EPILOG = f"""Example:
+  {NAME} notebook run report -p days=3 -o reports/
+
+Exit codes: 0 all is well, 1 a cell has failed, 2 it can't be run."""
+
 
 def parameter(text: str) -> tuple[str, Any]:
     """Read ``key=value``: the value as JSON, or as the text that it is.
@@ -33,9 +38,18 @@ def parameter(text: str) -> tuple[str, Any]:
 
 def add_notebook(commands: Any) -> None:
     """Add the command ``notebook`` to a parser's commands."""
-    notebook = commands.add_parser("notebook", help="notebooks in this process's Python")
-    run = notebook.add_subparsers(dest="what", required=True).add_parser(
-        "run", help="execute a notebook here", description="Execute a notebook with papermill, in this Python."
+    about = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": _EPILOG}
+    notebook = commands.add_parser(
+        "notebook",
+        help="execute a notebook here, in no worker",
+        description="Execute a notebook here, in no worker.",
+        **about,
+    )
+    run = notebook.add_subparsers(dest="what", required=True, metavar="ACTION").add_parser(
+        "run",
+        help="execute a notebook here",
+        description="Execute a notebook with papermill, in this Python.",
+        **about,
     )
     run.add_argument("file", help="the notebook; .ipynb may be left out")
     run.add_argument("-p", "--parameter", action="append", type=parameter, default=[], metavar="KEY=VALUE")

@@ -7,7 +7,7 @@ import os
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.runtime import protocol, values
@@ -19,6 +19,7 @@ from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.notebooks import conclude_notebook
 from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
 from airflow_provider_tasks.workers.outcomes import error_of, timeline_line, traceback_lines
+from airflow_provider_tasks.workers.pipelines import conclude_pipeline, is_pipeline
 from airflow_provider_tasks.workers.places import (
     Executed,
     LocalPlace,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_tasks.model.node import Node
-    from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.messages import Environment, Request
     from airflow_provider_tasks.runtime.outcome import Outcome
     from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
@@ -152,6 +153,24 @@ class Worker:
         if executed is not None and what.executed_path is not None:
             what.executed_path.write_bytes(executed)
             say(f"The executed notebook is {what.executed_path}")
+        return self._tell(outcome, raise_on_failure=raise_on_failure)
+
+    def run_request(self, request: Request, capture_task_output: bool = True, raise_on_failure: bool = False) -> bool:
+        """Run a request that another worker was given, as it is; see :func:`airflow_provider_tasks.workers.replay`.
+
+        Returns:
+            Whether it succeeded; :attr:`outcome` tells the rest.
+
+        """
+        outcome = self._run(request, show=capture_task_output, is_complete=True)
+        if request.get("call") == "notebook":
+            outcome, _ = conclude_notebook(outcome)
+        elif is_pipeline(request):
+            outcome = conclude_pipeline(outcome)
+        self.outcome = outcome
+        return self._tell(outcome, raise_on_failure=raise_on_failure)
+
+    def _tell(self, outcome: Outcome, *, raise_on_failure: bool) -> bool:
         if outcome.status != "failure":
             return True
         error = error_of(outcome)
@@ -275,6 +294,13 @@ class Worker:
         self._status = "terminated"
 
     @classmethod
+    def for_one_task(cls, settings: Settings, task: str) -> Self:
+        """Return a worker that is kept only where the settings say so; whoever made it ends it."""
+        worker = cls.__new__(cls)
+        worker._be(settings, None, task)
+        return worker
+
+    @classmethod
     def list(cls, worker_config: Config = None) -> Workers:
         """Return the workers that are kept: by hand, or as ``terminate_on_completion=False`` says.
 
@@ -344,8 +370,8 @@ class Worker:
         if self._status == "terminated":
             raise ConfigurationError(f"worker {self._name} is terminated", "Make another one.")
 
-    def _run(self, what: Request, *, show: bool) -> Outcome:
-        """Run a request."""
+    def _run(self, what: Request, *, show: bool, is_complete: bool = False) -> Outcome:
+        """Run a request; one that is complete is only told where its worker is."""
         self._check()
         was_there = self._place is not None
         with contextlib.ExitStack() as stack:
@@ -353,14 +379,7 @@ class Worker:
                 stack.enter_context(kept.use(self._settings, self._name))
             try:
                 backend = self._started(stack)
-                request = complete(
-                    what,
-                    self._settings,
-                    requirements=[],
-                    context={"node": None if self.node is None else self.node.to_json(), "params": {}},
-                    variables={},
-                    here=backend.environment,
-                )
+                request = _moved(what, backend) if is_complete else self._completed(what, backend)
                 self._status = "running"
                 progress = stack.enter_context(Progress(f"worker {backend.name} starts"))
                 output = stack.enter_context(Output(progress, self._place, self._lines, show=show))
@@ -376,6 +395,16 @@ class Worker:
             say(f"Worker {backend.name}: {timeline_line(outcome)}")
             self._rest()
             return outcome
+
+    def _completed(self, what: Request, backend: WorkerBackend) -> Request:
+        return complete(
+            what,
+            self._settings,
+            requirements=[],
+            context={"node": None if self.node is None else self.node.to_json(), "params": {}},
+            variables={},
+            here=backend.environment,
+        )
 
     def _rest(self) -> None:
         """Have nothing of a worker that is kept run in this process until the next task."""
@@ -437,6 +466,15 @@ class Worker:
         self._place = PodPlace(cluster, backend.namespace, backend.name, self._settings)
 
 
+def _moved(request: Request, backend: WorkerBackend) -> Request:
+    """Return a request with what is of the place where it runs as it is of another place."""
+    environment = cast("Environment", dict(request.get("environment", {})))
+    environment.pop("setup_variables", None)
+    environment.pop("cache", None)
+    environment.update(backend.environment)
+    return {**request, "environment": environment}
+
+
 def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
     file_name: str | os.PathLike[str],
     files_path: str | os.PathLike[str] | None = None,
@@ -483,8 +521,7 @@ def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
     """
     end = None if terminate_on_completion else False
     extra = WorkerConfig(terminate_on_completion=end, python_venv_name=python_venv_name)
-    worker = Worker.__new__(Worker)
-    worker._be(direct_settings(None, worker_config, extra), None, os.path.basename(os.fspath(file_name)))
+    worker = Worker.for_one_task(direct_settings(None, worker_config, extra), os.path.basename(os.fspath(file_name)))
     try:
         success = worker.run_task(
             file_name,

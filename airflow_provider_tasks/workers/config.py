@@ -176,7 +176,7 @@ class WorkerConfig:
         {'namespace': 'a', 'worker_size': 'Small'}
         """
         under, over = weaker.to_dict(), self.to_dict()
-        for name in _PUT_TOGETHER:
+        for name in PUT_TOGETHER:
             if isinstance(under.get(name), dict) and isinstance(over.get(name), dict):
                 over[name] = {**under[name], **over[name]}
         return WorkerConfig(**{**under, **over})
@@ -206,7 +206,8 @@ def read_data(path: str | Path) -> Any:
         raise ConfigurationError(f"{path} is no YAML: {error}") from error
 
 
-_PUT_TOGETHER = ("env_variables", "secrets", "labels", "annotations", "node_selector")
+PUT_TOGETHER = ("env_variables", "secrets", "labels", "annotations", "node_selector")
+"""Settings that are put together, name by name, where several places give them."""
 
 
 def _pod_override(value: Any) -> Any:

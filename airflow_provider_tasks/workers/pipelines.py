@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.workers.bundle import Bundle
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_tasks.model.deployment import Deployment
     from airflow_provider_tasks.model.environment_definition import EnvironmentDefinition
     from airflow_provider_tasks.runtime.messages import Request
+    from airflow_provider_tasks.runtime.outcome import Outcome
 
 
 def pack_deployment(deployment: Deployment, *, file: str | None = None, pickle_results: bool = False) -> Request:
@@ -48,3 +50,34 @@ def config_of_environment(definition: EnvironmentDefinition) -> WorkerConfig:
     """
     image = getattr(definition, "image", None)
     return WorkerConfig(worker_image=image, env_variables=definition.env_variables or None)
+
+
+def is_pipeline(request: Request) -> bool:
+    """Whether a request is one of :func:`pack_deployment`."""
+    return request.get("limits", {}).get("memory_ends") == "largest"
+
+
+def conclude_pipeline(outcome: Outcome) -> Outcome:
+    """Return what came of a pipeline by its worker's ``outcome``: a task that failed is a failure."""
+    if not outcome.is_success:
+        return outcome
+    came = outcome.result
+    concluded = replace(outcome, result=plain_results(came))
+    if came["success"]:
+        return concluded
+    failed = {"status": "failure", "category": "task", "message": _what_failed(came), "retry": came["retry"]}
+    return replace(concluded, exit_code=None, **failed)
+
+
+def _what_failed(came: Mapping[str, Any]) -> str:
+    failed = [
+        f"{name}: {result['result']}"
+        for name, results in came["results"].items()
+        for result in results
+        if result["result_type"] == "Failure"
+    ]
+    stuck = [f"{name} never ran, as it waits for {', '.join(others)}" for name, others in came["stuck"].items()]
+    total = sum(len(results) for results in came["results"].values())
+    first = f"{len(failed)} of {total} tasks failed" if failed else "the pipeline came to no end"
+    said = "; ".join(text if len(text) <= 300 else f"{text[:300]}…" for text in [*failed, *stuck][:10])
+    return f"{first}: {said}"

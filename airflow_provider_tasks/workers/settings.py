@@ -136,19 +136,20 @@ def described(config: Mapping[str, Any]) -> str:
 
 def _lines(config: Mapping[str, Any]) -> list[str]:
     shown = dict(config)
-    for name, summary in _SUMMARIES.items():
+    for name, summary in SUMMARIES.items():
         if name in shown:
             told = "template" if isinstance(shown[name], str) and is_template(shown[name]) else summary(shown[name])
             shown[name] = f"({told})"
     return [f"{name}={value}" for name, value in shown.items()]
 
 
-_SUMMARIES: Mapping[str, Callable[[Any], str]] = {
+SUMMARIES: Mapping[str, Callable[[Any], str]] = {
     "env_variables": lambda variables: ", ".join(sorted(variables)),
     "startup_script": lambda script: f"{len(script.splitlines())} lines",
     "volumes": lambda volumes: ", ".join(f"{volume['name']} at {volume['mount_path']}" for volume in volumes),
     "pod_override": lambda pod: ", ".join(sorted(f"{part}.{key}" for part in pod for key in _keys(pod[part]))),
 }
+"""What is told of settings that are long, or may hold a secret."""
 
 
 def _keys(part: Any) -> Iterable[str]:

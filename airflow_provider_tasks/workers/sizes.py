@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_tasks.workers.checks import EXTENDED_RESOURCE
 from airflow_provider_tasks.workers.failures import ConfigurationError
-from airflow_provider_tasks.workers.quantities import parse_quantity
+from airflow_provider_tasks.workers.quantities import format_bytes, parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,3 +105,20 @@ def find_size(name: str, sizes: Mapping[str, WorkerSize]) -> WorkerSize:
     if name not in sizes:
         raise ConfigurationError(f"unknown worker_size {name!r}, expected one of {', '.join(sizes)}")
     return sizes[name]
+
+
+def describe_size(name: str | None, size: WorkerSize) -> str:
+    """Return a size for people.
+
+    >>> describe_size("X-Small", SIZES["X-Small"]), describe_size(None, WorkerSize())
+    ('X-Small (0.5 CPU, 1 GiB)', 'none')
+    """
+    if name is None:
+        return "none"
+    amounts = [
+        f"{size.cpu:g} CPU" if size.cpu is not None else "",
+        format_bytes(size.memory) if size.memory is not None else "",
+        f"{size.gpu} {size.gpu_resource}" if size.gpu is not None else "",
+        f"{size.time_limit:g} s" if size.time_limit is not None else "",
+    ]
+    return f"{name} ({', '.join(filter(None, amounts))})"

@@ -56,7 +56,10 @@ class StreamCutError(ClusterError):
 
 
 class Ask(NamedTuple):
-    """What is asked of the API server: ``verb`` and ``resource`` are those of a Role."""
+    """What is asked of the API server: ``verb`` and ``resource`` are those of a Role.
+
+    ``namespace`` is empty where the whole cluster is asked about.
+    """
 
     verb: str
     resource: str
@@ -68,7 +71,8 @@ class Ask(NamedTuple):
     def words(self) -> str:
         """What is asked, to be read after ``to``."""
         name = f" {self.name}" if self.name else ""
-        return f"{self.verb} {self.resource}{name} in the namespace {self.namespace!r}"
+        place = f"the namespace {self.namespace!r}" if self.namespace else "the cluster"
+        return f"{self.verb} {self.resource}{name} in {place}"
 
 
 class Status(NamedTuple):

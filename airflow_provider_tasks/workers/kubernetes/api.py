@@ -131,6 +131,15 @@ class Api:
             return False
         return True
 
+    async def read_secret(self, name: str) -> Object | None:
+        """Return the Secret with its content, None if there is none.
+
+        No task needs this: it is for a person who asks for what went to a pod.
+        """
+        with contextlib.suppress(NotFoundError):
+            return await self._server.json(self._call("get", "secrets", name))
+        return None
+
     async def list_secrets(self, labels: Mapping[str, str] | str) -> list[Object]:
         """Return the Secrets with these labels: their metadata, not their content."""
         headers = _metadata_only("PartialObjectMetadataList")

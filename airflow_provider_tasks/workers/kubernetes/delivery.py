@@ -17,13 +17,16 @@ from airflow_provider_tasks.workers.failures import PayloadError
 from airflow_provider_tasks.workers.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from airflow_provider_tasks.runtime.messages import Request
 
 PART_BYTES = 1_000_000
 PARTS_LIMIT = 24
 """Secrets of one request: 16 MiB of anything, and the rest of the request."""
+
+UNPACKED_LIMIT = 2**28
+"""Bytes of a request that is read again."""
 
 
 def pack_request(request: Request) -> bytes:
@@ -64,6 +67,23 @@ def request_secrets(data: bytes, pod: Mapping[str, Any], labels: Mapping[str, st
         )
         for number in range(count_parts(data))
     ]
+
+
+def read_request(parts: Iterable[bytes]) -> bytes:
+    """Return the request whose compressed parts these are, in order, as JSON.
+
+    Raises:
+        PayloadError: they are no request.
+
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(b"".join(parts), UNPACKED_LIMIT)
+    except zlib.error as error:
+        raise PayloadError(f"the request can't be unpacked: {error}") from error
+    if not unpacker.eof:
+        raise PayloadError("the request is not whole, or too large")
+    return data
 
 
 def runtime_name() -> str:

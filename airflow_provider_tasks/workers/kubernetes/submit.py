@@ -170,11 +170,11 @@ class Submitter:
             return True
         if pod.get("status", {}).get("phase") != "Pending":
             return False
-        return all([await self._api.has_secret(name) for name in _secrets_of(pod)])
+        return all([await self._api.has_secret(name) for name in secrets_of(pod)])
 
     async def _waits_for_its_request(self, pod: Mapping[str, Any], submission: Submission) -> bool:
         """Whether ``pod`` is what ``submission`` asks for, and nobody has made any of its Secrets."""
-        secrets = _secrets_of(pod)
+        secrets = secrets_of(pod)
         if not _is_alike(pod, submission) or len(secrets) != delivery.count_parts(submission.request):
             return False
         return not any([await self._api.has_secret(name) for name in secrets])
@@ -203,7 +203,8 @@ def is_kept(pod: Mapping[str, Any]) -> bool:
     return (pod["metadata"].get("annotations") or {}).get("airflow-worker/keep") == "true"
 
 
-def _secrets_of(pod: Mapping[str, Any]) -> list[str]:
+def secrets_of(pod: Mapping[str, Any]) -> list[str]:
+    """Return the names of the Secrets that ``pod`` has its request from, in order."""
     volumes = pod.get("spec", {}).get("volumes") or ()
     sources = [source for volume in volumes for source in (volume.get("projected") or {}).get("sources") or ()]
     names = (source["secret"]["name"] for source in sources if "secret" in source)

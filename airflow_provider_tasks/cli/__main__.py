@@ -1,0 +1,8 @@
+"""``python -m airflow_provider_tasks.cli`` is ``airflow-tasks``."""
+
+import sys
+
+from airflow_provider_tasks.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
