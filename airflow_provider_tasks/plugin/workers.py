@@ -6,15 +6,16 @@ import platform
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.plugin.tasks import Key, active_workers, state_of
 from airflow_provider_tasks.runtime import processes
 from airflow_provider_tasks.workers.failures import WorkerError
-from airflow_provider_tasks.workers.kept import Record, forget, is_used
+from airflow_provider_tasks.workers.kept import Record, forget, is_used, remove_folder
 from airflow_provider_tasks.workers.local import MARK
 from airflow_provider_tasks.workers.opening import BY_HAND, direct_settings
-from airflow_provider_tasks.workers.places import LocalPlace, in_a_thread
+from airflow_provider_tasks.workers.places import in_a_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,9 +110,7 @@ def terminate(row: Row) -> None:
     if row.backend == "local":
         for record in Record.all(settings):
             if record.name == row.name:
-                from pathlib import Path
-
-                LocalPlace(Path(record.folder)).remove()
+                remove_folder(Path(record.folder))
                 forget(settings, record.name)
         return
     from airflow_provider_tasks.workers.connections import connected_cluster

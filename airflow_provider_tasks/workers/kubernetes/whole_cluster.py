@@ -100,5 +100,5 @@ def _explained() -> Iterator[None]:
         raise ConfigurationError(
             error.summary,
             "Nodes belong to the whole cluster, and the Role of Airflow does not reach them. Use the connection of "
-            'somebody with a ClusterRole that has the verb "list" on "nodes": see docs/kubernetes.md, Nodes.',
+            'somebody with a ClusterRole that has the verb "list" on "nodes": see docs/kubernetes.md, "A node file of a cluster".',
         ) from None
