@@ -20,7 +20,7 @@ POD_TESTS ?= 6
 TESTS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint format benchmark build clean
+.PHONY: help demo ui test lint format docs links benchmark build clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,7 +31,7 @@ demo: $(VENV)/.installed  ## run an example DAG in a real Airflow, show what cam
 ui: $(VENV)/.installed  ## run Airflow with the examples until Ctrl-C (PORT=8080)
 	@$(BIN)/python -m tests.live.demo ui $(if $(PORT),--port $(PORT))
 
-test: lint  ## check, then run all tests (ARGS="-k name" is handed to pytest)
+test: lint docs  ## check, build the documentation, then run all tests (ARGS="-k name" is handed to pytest)
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && status=0 && \
 	export AIRFLOW_HOME="$$home/airflow" && \
 	once() { $(PYTEST) --cov --cov-report= "$$@" $(ARGS); } && \
@@ -62,6 +62,16 @@ format: $(VENV)/.installed-for-tests  ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.installed-for-docs  ## build the documentation into docs/_build/html; a warning is an error
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && export AIRFLOW_HOME="$$home/airflow" && \
+	$(BIN)/sphinx-build -q -W --keep-going -n -b html docs docs/_build/html >"$$home/output" 2>&1 || \
+	{ cat "$$home/output" >&2; exit 1; }
+	@echo "The documentation: docs/_build/html/index.html"
+
+links: $(VENV)/.installed-for-docs  ## ask for every external link of the documentation; needs the internet
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && export AIRFLOW_HOME="$$home/airflow" && \
+	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/links
+
 benchmark: $(VENV)/.installed-for-tests  ## measure the budgets of the design, side by side
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home/airflow" $(BIN)/python -m benchmarks
 
@@ -70,7 +80,7 @@ build: | $(BIN)/uv  ## make the sdist and the wheel in dist
 	$(BIN)/uv build
 
 clean:  ## remove everything that make made
-	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov
+	rm -rf $(VENV) .demo build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache htmlcov
 	rm -f .coverage .coverage.* coverage.xml
 	find airflow_provider_tasks dags_examples tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -95,4 +105,9 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 $(VENV)/.installed-for-tests: pyproject.toml | $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
 	@$(INSTALL) --editable . --group test --group lint
+	@touch $@
+
+$(VENV)/.installed-for-docs: pyproject.toml | $(VENV)/.installed
+	@echo "Installing what the documentation needs into $(VENV)"
+	@$(INSTALL) --editable . --group docs
 	@touch $@

@@ -162,7 +162,7 @@ add one with pipeline.then(task), or with graph.add_edge('root', task)
         """Draw the graph, also one that breaks the rules.
 
         Returns:
-            The picture: ``print`` shows it as text, a notebook as SVG, ``save`` writes it into a file.
+            A picture that ``print`` shows as text, a notebook as SVG, ``save`` writes it into a file.
 
         >>> ExecutionGraph().draw()
         ExecutionGraph: 0 tasks, early stopping

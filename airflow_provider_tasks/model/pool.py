@@ -67,7 +67,7 @@ class Nodes(ABC):
             n: How many; a pool that has fewer gives those it has.
 
         Returns:
-            The nodes: those of the pool itself, or of an uncountable pool new ones.
+            Those of the pool itself, or of an uncountable pool new ones.
 
         Raises:
             ValueError: If ``n`` is negative.

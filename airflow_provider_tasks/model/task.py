@@ -56,7 +56,7 @@ class Task(Declared):
     """What the task is called."""
 
     previous_steps: dict[str, list[Result[Any, Any]]]
-    """In a pipeline, what ran before: the results of each task by its name, first ended first."""
+    """What ran before in a pipeline, as the results of each task by its name, first ended first."""
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:  # noqa: D102 - the class says it
         instance = super().__new__(cls, *args, **kwargs)
@@ -89,7 +89,7 @@ class Task(Declared):
         """Do the work; called in the worker, without arguments. May be ``async``.
 
         Returns:
-            What becomes the result: any value is a success, a ``Result`` is kept as it is.
+            What becomes the result. Any value is a success, a ``Result`` is kept as it is.
 
         Raises:
             Exception: Whatever it raises is a failure.

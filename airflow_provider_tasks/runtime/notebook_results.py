@@ -26,11 +26,11 @@ class FailedCell:
     """
 
     number: int
-    """What stands beside the cell in the executed notebook: ``[3]`` is the third code cell that ran."""
+    """What stands beside the cell in the executed notebook. ``[3]`` is the third code cell that ran."""
 
     source: str
     error_type: str
-    """The exception's class as the notebook named it: text, and no more than that."""
+    """The exception's class as the notebook named it; text, and no more than that."""
 
     message: str
     traceback: str = ""

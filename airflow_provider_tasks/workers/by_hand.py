@@ -107,7 +107,7 @@ class Worker:
 
     @property
     def place(self) -> str:
-        """Where it is, for people: a folder, a pod; empty until it has started."""
+        """Where it is, for people (a folder, a pod); empty until it has started."""
         return str(self._place) if self._place is not None else ""
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ class WorkerError(Exception):
     """A task failed in its worker, or the worker failed.
 
     Attributes:
-        category: one of DESIGN's categories, a stable word.
+        category: what kind of failure it is, a stable word.
         summary: what happened, in a sentence.
         advice: what to do about it.
         retry: whether trying again can help.

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import cloudpickle
 import pytest
 
-from airflow_provider_tasks import Nodes, WorkerConfig
+import airflow_provider_tasks
+from airflow_provider_tasks import Nodes, WorkerConfig, operators
 from airflow_provider_tasks.operators.context import ALWAYS, ON_REQUEST
 from airflow_provider_tasks.operators.outcomes import outcome_xcom
 from airflow_provider_tasks.provider import get_provider_info
@@ -37,7 +38,7 @@ from airflow_provider_tasks.workers.sizes import SIZES, parse_sizes
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-PAGES = [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("howto/*.md"))]
 
 PREAMBLE = """\
 from airflow.sdk import DAG, dag, task
@@ -47,8 +48,13 @@ from airflow_provider_tasks.operators import TaskOperator
 """
 
 _BLOCK = re.compile(r"(?:^<!-- test: (?P<how>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-_LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]]+\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.M)
+
+
+def name_of(page: Path) -> str:
+    """Say where a page is: `tasks.md`, `howto/gpus.md`."""
+    return str(page.relative_to(DOCS if DOCS in page.parents else REPOSITORY))
 
 
 class Block(NamedTuple):
@@ -64,7 +70,7 @@ class Block(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.page.name}:{self.line}"
+        return f"{name_of(self.page)}:{self.line}"
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -100,7 +106,7 @@ def blocks_in(*languages: str) -> list[Any]:
     return named([block for block in BLOCKS if block.language in languages])
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(page, id=name_of(page)) for page in PAGES])
 def test_doctests_give_what_they_show(page):
     names: dict[str, Any] = {}
     report: list[str] = []
@@ -189,7 +195,7 @@ def test_a_block_says_its_language(block):
         assert not block.how or block.how.startswith("file ")
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(page, id=name_of(page)) for page in PAGES])
 def test_links_lead_somewhere(page):
     text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
     for found in _LINK.finditer(text):
@@ -197,10 +203,12 @@ def test_links_lead_somewhere(page):
         if "://" in target:
             continue
         file = (page.parent / target).resolve() if target else page
-        assert file.exists(), f"{page.name} links to {found['target']}, which is not there"
-        assert REPOSITORY in (file, *file.parents), f"{page.name} links to {found['target']}, outside of the repository"
+        assert file.exists(), f"{name_of(page)} links to {found['target']}, which is not there"
+        assert REPOSITORY in (file, *file.parents), (
+            f"{name_of(page)} links to {found['target']}, outside of the repository"
+        )
         if anchor:
-            assert anchor in anchors_of(file), f"{page.name} links to {found['target']}, which has no such heading"
+            assert anchor in anchors_of(file), f"{name_of(page)} links to {found['target']}, which has no such heading"
 
 
 def anchors_of(page: Path) -> set[str]:
@@ -217,10 +225,20 @@ def section_of(page: str, title: str) -> str:
     return " ".join(found[1].split())
 
 
-def test_readme_links_to_every_page():
-    readme = PAGES[0].read_text(encoding="utf-8")
-    missing = [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in readme and page.name != "benchmarks.md"]
-    assert not missing
+def test_the_index_links_to_every_page():
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [page for page in PAGES if DOCS in page.parents and page.name != "index.md"]
+    assert [name_of(page) for page in pages if f"({name_of(page)})" not in text] == []
+
+
+ALIASES = ("Result", "Success", "Failure", "is_successful")
+"""Names of another library, which documents them itself."""
+
+
+@pytest.mark.parametrize("name", sorted({*airflow_provider_tasks.__all__, *operators.__all__}.difference(ALIASES)))
+def test_every_public_name_is_in_the_reference(name):
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("reference/*.rst"))
+    assert re.search(rf"^\.\. auto\w+:: ([a-z_]+\.)*{name}\b", text, re.M)
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(WorkerConfig)])
