@@ -15,6 +15,7 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import doctest
+import importlib
 import json
 import re
 from collections.abc import Callable
@@ -135,7 +136,7 @@ def test_a_block_of_python_is_a_dag_file(block, tmp_path, monkeypatch):
         bag = DagBag(str(path))
     finally:
         for name in cloudpickle.list_registry_pickle_by_value() - registered:
-            cloudpickle.unregister_pickle_by_value(__import__(name))
+            cloudpickle.unregister_pickle_by_value(importlib.import_module(name))
     assert not bag.import_errors, "\n".join(bag.import_errors.values())
     assert ("with DAG(" in block.text) == bool(bag.dags)
 
