@@ -183,8 +183,7 @@ class WorkerTrigger(BaseTrigger):
                 self.pod,
                 shared,
                 OutputReader(self._print),
-                on_note=self._note,
-                on_trouble=self._warn,
+                on_note=self._warn,
                 startup_timeout=self.startup_timeout,
                 pause=lambda: asyncio.sleep(0),
                 mend=lambda: Submitter(shared.api, None, self._note).ensure_runtime(again=True),
@@ -261,7 +260,7 @@ class WorkerTrigger(BaseTrigger):
         self._lines.note(line)
 
     def _warn(self, line: str) -> None:
-        """Take a line about what keeps the pod from starting."""
+        """Take a line that somebody should look at."""
         self._lines.trouble(line)
 
     async def _cluster(self) -> Cluster:

@@ -54,7 +54,7 @@ def open_worker(
         timeout: seconds after which nobody waits for it any more.
         ends_with_parent: end a local one when the process that started this one ends.
         on_note: called with a line for people.
-        on_trouble: called with what keeps it from starting; ``on_note`` unless given.
+        on_trouble: called with what somebody should look at, as lines that are lost; ``on_note`` unless given.
 
     Raises:
         ConfigurationError: there is no such worker.

@@ -84,8 +84,7 @@ class Follower:
         name: the pod.
         pods: its states as they come, each with what happened (``ADDED``, ``MODIFIED``, ``DELETED``).
         reader: takes its output.
-        on_note: called with a line for people.
-        on_trouble: called with what a pod that does not start is waiting for; ``on_note`` unless given.
+        on_note: called with a line for people: what a pod that does not start is waiting for.
         startup_timeout: seconds that it may take until it runs.
         pause: awaited after each piece of output, so that whoever writes it down can keep up.
         mend: called when the pod waits for a Secret of the provider's own.
@@ -101,7 +100,6 @@ class Follower:
         reader: OutputReader,
         *,
         on_note: Callable[[str], None],
-        on_trouble: Callable[[str], None] | None = None,
         startup_timeout: float,
         pause: Callable[[], Awaitable[None]] | None = None,
         mend: Callable[[], Awaitable[None]] | None = None,
@@ -112,7 +110,6 @@ class Follower:
         self._pods = pods
         self._reader = reader
         self._note = on_note
-        self._warn = on_trouble or on_note
         self._startup_timeout = startup_timeout
         self._pause = pause
         self._mend = mend
@@ -223,8 +220,8 @@ class Follower:
         if trouble.summary not in self._told:
             self._told.add(trouble.summary)
             left = max(0.0, self._startup_timeout - (time.monotonic() - self._began))
-            self._warn(f"The pod does not start yet: {trouble.summary}")
-            self._warn(f"{trouble.advice} It may take {left:.0f} s more (startup_timeout).")
+            self._note(f"The pod does not start yet: {trouble.summary}")
+            self._note(f"{trouble.advice} It may take {left:.0f} s more (startup_timeout).")
 
     async def _look(self) -> None:
         """Look at the events of a pod that does not start."""

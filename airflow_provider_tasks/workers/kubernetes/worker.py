@@ -53,7 +53,8 @@ class KubernetesWorker:
         many: take more than one request; the pod then runs until it is closed.
         timeout: seconds after which nobody waits for the task any more.
         on_note: called with a line for people.
-        on_trouble: called with what keeps the pod from starting; ``on_note`` unless given.
+        on_trouble: called with what somebody should look at: what keeps the pod from starting, lines of output that
+            are lost; ``on_note`` unless given.
 
     """
 
@@ -79,7 +80,7 @@ class KubernetesWorker:
         self._many = many or self._keep
         self._timeout = timeout
         self._note = on_note
-        self._trouble = on_trouble
+        self._warn = on_trouble or on_note
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="airflow-worker", daemon=True)
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -246,8 +247,7 @@ class KubernetesWorker:
                 self.name,
                 changes,
                 OutputReader(self._lines.put, after=self._lines_before),
-                on_note=self._note,
-                on_trouble=self._trouble,
+                on_note=self._warn,
                 startup_timeout=self._settings.startup_timeout,
                 pause=self._let_lines_be_read,
                 mend=self._mend,
