@@ -17,6 +17,7 @@ _HOME = pytest.StashKey[str]()
 _ELSEWHERE = (
     "AIRFLOW_CONFIG",
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET",
 )
@@ -38,7 +39,6 @@ def pytest_configure(config: pytest.Config) -> None:
     patch.setenv("AIRFLOW_HOME", home)
     patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", dags)
     patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-    patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{home}/airflow.db")
     config.stash[_HOME] = home
 
 
