@@ -25,6 +25,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "worker", "class-name": "airflow_provider_tasks.decorators.worker.worker_task"},
         ],
+        "cli": ["airflow_provider_tasks.cli.in_airflow.commands"],
         "config": {
             "worker_tasks": {
                 "description": "The settings of workers where nothing stronger gives them: the connection, "

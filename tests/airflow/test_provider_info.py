@@ -105,6 +105,26 @@ def test_airflow_finds_the_provider_its_decorator_and_its_settings(run_python) -
     }
 
 
+def test_airflows_command_line_has_the_commands_and_loads_nothing_for_them(run_python, tmp_path: Path) -> None:
+    (tmp_path / "nodes.yaml").write_text("nodes: [{name: edge-1}]")
+    loaded, code, output, wrong = run_python(
+        """
+        import json, subprocess, sys
+        before = set(sys.modules)
+        import airflow_provider_tasks.cli.in_airflow
+        loaded = sorted(set(sys.modules) - before)
+        airflow = [sys.executable, "-m", "airflow", "worker-tasks"]
+        done = subprocess.run([*airflow, "nodes", "show", "nodes.yaml", "--json"], capture_output=True, text=True)
+        wrong = subprocess.run([*airflow, "nodes", "show", "none.yaml"], capture_output=True, text=True)
+        print(json.dumps([loaded, done.returncode, done.stdout, wrong.returncode]))
+        """
+    )
+    foreign = {name.partition(".")[0] for name in loaded} - {"airflow_provider_tasks"}
+    assert foreign <= sys.stdlib_module_names
+    assert (code, wrong) == (0, 2)
+    assert json.loads(output.splitlines()[-1])["nodes"][0]["name"] == "edge-1"
+
+
 def test_the_section_is_the_one_that_workers_read() -> None:
     assert set(get_provider_info()["config"]) == {SECTION}
 

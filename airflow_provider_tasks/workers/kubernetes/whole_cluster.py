@@ -100,5 +100,6 @@ def _explained() -> Iterator[None]:
         raise ConfigurationError(
             error.summary,
             "Nodes belong to the whole cluster, and the Role of Airflow does not reach them. Use the connection of "
-            'somebody with a ClusterRole that has the verb "list" on "nodes": see docs/kubernetes.md, "A node file of a cluster".',
+            'somebody with a ClusterRole that has the verb "list" on "nodes": see "A node file of a cluster" in '
+            "docs/kubernetes.md.",
         ) from None
