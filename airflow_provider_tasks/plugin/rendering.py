@@ -203,7 +203,8 @@ _STYLE = """
 :root{--fg:#171e2d;--bg:#fff;--soft:#f3f6fa;--line:#dbe2ea;--dim:#475569;--bad:#b91c1c;--link:#1d4ed8}
 :root.dark{--fg:#f1f5f9;--bg:#171e2d;--soft:#0b1320;--line:#2a364b;--dim:#a3b1c6;--bad:#fca5a5;--link:#93c5fd}
 :root.dark{color-scheme:dark}
-body{margin:0;color:var(--fg);background:var(--bg);font:14px/1.5 Inter,-apple-system,BlinkMacSystemFont,Helvetica,Arial,sans-serif;overflow-wrap:anywhere}
+body{margin:0;color:var(--fg);background:var(--bg);overflow-wrap:anywhere}
+body{font:14px/1.5 Inter,-apple-system,BlinkMacSystemFont,Helvetica,Arial,sans-serif}
 main{max-width:1100px;margin:0 auto;padding:12px 16px 48px}
 section{margin:0 0 18px}
 .code{display:grid;grid-template-columns:76px minmax(0,1fr);column-gap:8px}

@@ -32,6 +32,8 @@ from tests.live.rest_api import FINISHED_TASK, RestApi
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAG_FOLDERS = {"examples": REPOSITORY / "dags_examples", "tests": REPOSITORY / "tests" / "live" / "dags"}
 USERNAME = "admin"
+VIEWER = "viewer"
+"""Another user, who may see everything and change nothing; the password is the same."""
 
 Component = Literal["api-server", "scheduler", "dag-processor", "triggerer"]
 
@@ -254,14 +256,14 @@ class AirflowInstallation(RestApi):
         (self.home / "processes").mkdir(exist_ok=True)
         passwords = self.home / "passwords.json"
         passwords.touch(mode=0o600)
-        passwords.write_text(json.dumps({USERNAME: self.password}))
+        passwords.write_text(json.dumps({USERNAME: self.password, VIEWER: self.password}))
         own: dict[str, dict[str, str]] = {
             "core": {
                 "dags_folder": str(self.dags_folder),
                 "plugins_folder": str(self.home / "plugins"),
                 "fernet_key": self._secrets["fernet_key"],
                 "execution_api_server_url": f"{self.url}/execution/",
-                "simple_auth_manager_users": f"{USERNAME}:admin",
+                "simple_auth_manager_users": f"{USERNAME}:admin,{VIEWER}:viewer",
                 "simple_auth_manager_passwords_file": str(passwords),
             },
             "api": {
