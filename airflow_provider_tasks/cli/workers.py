@@ -38,14 +38,25 @@ def add(commands: Any) -> None:
     )
     execute.set_defaults(call=_exec)
 
+    notebook = command(
+        actions,
+        "notebook",
+        summary="open a notebook on a worker, in the browser",
+        example="workers notebook NAME --url-only",
+        description="Its address is printed; whoever has it has the worker. Where the worker is a pod, the way to it "
+        "goes through this command, which stays until Ctrl-C.",
+    )
+    notebook.add_argument("--url-only", action="store_true", help="do not open the browser")
+    notebook.set_defaults(call=_notebook)
+
     terminate = command(actions, "terminate", summary="end workers", example="workers terminate NAME NAME")
     terminate.add_argument("name", nargs="+", help="what workers list shows")
     terminate.set_defaults(call=_terminate)
 
-    for action in (logs, execute):
+    for action in (logs, execute, notebook):
         action.add_argument("name", help="what workers list shows")
     execute.add_argument("words", nargs="*", metavar="COMMAND", help="behind -- if it has options")
-    for action in (listed, logs, execute, terminate):
+    for action in (listed, logs, execute, notebook, terminate):
         add_settings(action)
 
 
@@ -100,6 +111,21 @@ def _exec(given: argparse.Namespace) -> int:
     done = Worker.get(given.name, config_of(given)).exec(words[0] if len(words) == 1 else shlex.join(words))
     sys.stdout.write(done.output)
     return done.exit_code
+
+
+def _notebook(given: argparse.Namespace) -> int:
+    import contextlib
+    import threading
+
+    from airflow_provider_tasks.workers.by_hand import Worker
+
+    worker = Worker.get(given.name, config_of(given))
+    print(worker.open_notebook(get_url_only=given.url_only), flush=True)
+    if worker.config.backend == "kubernetes":
+        print("The way to the pod is open until Ctrl-C.", file=sys.stderr)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return 0
 
 
 def _terminate(given: argparse.Namespace) -> int:

@@ -84,6 +84,14 @@ def test_a_kept_worker_is_listed_looked_at_and_ended(settings, capsys):
     assert f"there is no worker '{name}'" in capsys.readouterr().err
 
 
+def test_a_notebook_on_a_kept_worker(capsys):
+    with Worker() as worker:
+        worker.start()
+        capsys.readouterr()
+        assert main(["workers", "notebook", worker.name, "--url-only"]) == 0
+        assert capsys.readouterr().out == worker.open_notebook(get_url_only=True) + "\n"
+
+
 def test_a_notebook_here(folder, capsys):
     glue = "from airflow_provider_tasks import glue\nglue('days', days + 1)"
     write(folder / "report.ipynb", ("parameters", "days = 1"), glue)
@@ -126,7 +134,7 @@ COMMANDS = [
     "nodes show",
     "nodes snapshot",
 ]
-COMMANDS += ["workers", *(f"workers {action}" for action in ("list", "logs", "exec", "terminate"))]
+COMMANDS += ["workers", *(f"workers {action}" for action in ("list", "logs", "exec", "notebook", "terminate"))]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
