@@ -12,6 +12,7 @@ from benchmarks import (
     large_dags,
     large_results,
     local_worker,
+    notebooks,
     output,
     pipelines,
     pods,
@@ -21,7 +22,7 @@ from benchmarks import (
 
 BENCHMARKS = {
     module.__name__.partition(".")[2]: module
-    for module in (imports, large_dags, pipelines, local_worker, large_results, output, pods, waiting)
+    for module in (imports, large_dags, pipelines, local_worker, large_results, output, notebooks, pods, waiting)
 }
 
 
