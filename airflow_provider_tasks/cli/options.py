@@ -40,20 +40,18 @@ def command(
     return parser
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a worker is."""
+def add_settings(parser: argparse.ArgumentParser, *, is_new: bool = True) -> None:
+    """Add the options that say what a worker is; of one that is there already, where it is."""
     group = parser.add_argument_group("the worker", "What is not given comes from [worker_tasks] of airflow.cfg.")
     group.add_argument("--config", metavar="FILE", help="its settings, JSON or YAML")
     group.add_argument("--backend", choices=["local", "kubernetes"], help="where it runs")
-    add_connection(group)
-    group.add_argument("--image", metavar="IMAGE", help="the image of a pod")
-    group.add_argument("--worker-size", metavar="SIZE", help="its size, as X-Small")
-
-
-def add_connection(parser: Any) -> None:
-    """Add the options that say which cluster."""
-    parser.add_argument("--conn-id", metavar="ID", help="the Airflow connection of the cluster")
-    parser.add_argument("--namespace", metavar="NAME", help="the namespace in the cluster")
+    group.add_argument("--conn-id", metavar="ID", help="the Airflow connection of the cluster")
+    group.add_argument("--namespace", metavar="NAME", help="the namespace in the cluster")
+    if is_new:
+        group.add_argument("--image", metavar="IMAGE", help="the image of a pod")
+        group.add_argument("--worker-size", metavar="SIZE", help="its size, as X-Small")
+    else:
+        parser.set_defaults(image=None, worker_size=None)
 
 
 def config_of(given: argparse.Namespace) -> WorkerConfig:

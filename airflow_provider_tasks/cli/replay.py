@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
     replay.add_argument("--keep", action="store_true", help="keep the new worker, and print its name")
     replay.add_argument("--quiet", action="store_true", help="do not show what the task prints")
     replay.add_argument("--json", action="store_true", help="print the outcome as JSON; what the task prints is hidden")
-    add_settings(replay)
+    add_settings(replay, is_new=False)
     replay.set_defaults(call=_replay)
 
 

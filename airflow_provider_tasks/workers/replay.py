@@ -112,7 +112,8 @@ def find_request(name: str, worker_config: WorkerConfig | Mapping[str, Any] | st
         known = ", ".join(worker.name for worker in Worker.list(worker_config)) or "none"
         raise ConfigurationError(
             f"there is no worker {name!r}",
-            f"These are kept: {known}. terminate_on_completion=False keeps the worker of a task; its log has the name.",
+            f"These are kept: {known}. terminate_on_completion=False keeps the worker of a task; its log has the name."
+            + ("" if settings.backend == "kubernetes" else " Pods are looked for with backend='kubernetes'."),
         )
     return Found(_parse(data, name), None)
 
