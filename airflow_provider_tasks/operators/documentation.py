@@ -46,8 +46,8 @@ def documentation(
         default_config: those of ``default_args``.
 
     >>> print(documentation("ping", node=Node("edge"), requirements=["pip install scapy"]))
-    **Runs** `ping`
-    **Node** `edge`
+    - **Runs** `ping`
+    - **Node** `edge`
     <BLANKLINE>
     **Requirements**
     <BLANKLINE>

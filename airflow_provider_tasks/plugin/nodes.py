@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.links.task_instance import WorkerLink
 from airflow_provider_tasks.plugin.tasks import states_of_run, xcoms_of_run
+from airflow_provider_tasks.workers.settings import NODE_CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,9 @@ def nodes_of(dag: Any) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for task in dag.tasks:
         for node in _declared_nodes(task) if is_ours(task) else ():
-            found.setdefault(str(node.get("name")), node)
+            known = node.get("properties")
+            properties = {key: value for key, value in (known or {}).items() if key != NODE_CONFIG}
+            found.setdefault(str(node["name"]), {**node, "properties": properties})
     return list(found.values())
 
 
@@ -97,15 +101,22 @@ def _mapped(task: Any) -> list[Any]:
 def _of_repr(text: str) -> dict[str, Any]:
     """Return what Airflow wrote of a node in the arguments of a mapped task.
 
-    >>> _of_repr("Node('edge', {'city': 'Oslo'})")
-    {'name': 'edge', 'architecture': 'unknown', 'properties': {'city': 'Oslo'}}
+    >>> _of_repr("Node('edge', linux/amd64, {'city': 'Oslo'})")
+    {'name': 'edge', 'architecture': 'linux/amd64', 'properties': {'city': 'Oslo'}}
     """
-    found: dict[str, Any] = {"name": text, "architecture": "unknown", "properties": {}}
+    found = _REPR.match(text)
     try:
-        call = ast.parse(text, mode="eval").body
-        arguments = call.args if isinstance(call, ast.Call) else []
-        found["name"] = ast.literal_eval(arguments[0])
-        found["properties"] = ast.literal_eval(arguments[1]) if len(arguments) > 1 else {}
-    except (SyntaxError, ValueError, IndexError, RecursionError):
-        pass  # it is shown as it is written
-    return found
+        if found is not None:
+            properties = ast.literal_eval(found["properties"] or "{}")
+            name = ast.literal_eval(found["name"])
+            return {"name": name, "architecture": found["architecture"] or "unknown", "properties": properties}
+    except (SyntaxError, ValueError, RecursionError):
+        pass  # a value that is no literal
+    return {"name": text, "architecture": "unknown", "properties": {}}
+
+
+_REPR = re.compile(
+    r"""Node\((?P<name>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+    r"(?:, (?P<architecture>[a-z]+/[a-z0-9]+))?(?:, (?P<properties>\{.*\}))?\)",
+    re.DOTALL,
+)

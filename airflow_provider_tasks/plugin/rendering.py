@@ -131,7 +131,7 @@ def _output(output: dict[str, Any], number: int, theme: str) -> str:
 def _bundle(data: dict[str, Any], number: int, theme: str) -> str:
     """Return the best of several forms of one output."""
     if "text/html" in data:
-        return _frame(_joined(data["text/html"]), number, theme)
+        return _frame(_CONTROL.sub("", _joined(data["text/html"])), number, theme)
     for kind, begins in _IMAGES.items():
         if kind in data:
             return _image(kind, begins, _joined(data[kind]))
@@ -177,7 +177,11 @@ def _markdown(source: str) -> str:
     if len(source) > _MOST_CHARACTERS:
         return f"<pre>{_text(source)}</pre>"
     # With "js-default" HTML is text, and a link is none that could be a script.
-    return str(MarkdownIt("js-default", {"html": False, "linkify": False, "maxNesting": 20}).render(source))
+    return str(
+        MarkdownIt("js-default", {"html": False, "linkify": False, "maxNesting": 20}).render(
+            _CONTROL.sub("", _ANSI.sub("", source))
+        )
+    )
 
 
 def _joined(value: Any) -> str:

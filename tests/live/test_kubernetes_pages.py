@@ -1,0 +1,40 @@
+"""The pages in Airflow's UI show pods, which the API server asks the cluster for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.live.airflow_on_kubernetes import AirflowOnKubernetes
+
+DAG_ID = "kubernetes_talks"
+
+
+def test_the_pods_of_running_tasks_are_listed_with_what_kubectl_takes(
+    airflow_on_kubernetes: AirflowOnKubernetes,
+) -> None:
+    airflow = airflow_on_kubernetes
+    run_id = airflow.trigger(DAG_ID)
+    for way in ("sync", "deferred"):
+        airflow.wait_until_noted(DAG_ID, run_id, way)
+    airflow.wait_for_task_state(DAG_ID, run_id, "deferred", "deferred")
+    user = {"username": airflow.username, "password": airflow.password}
+    with httpx.Client(base_url=airflow.url, trust_env=False, timeout=60) as http:
+        http.headers["Authorization"] = f"Bearer {http.post('/auth/token', json=user).json()['access_token']}"
+        listed: dict[str, Any] = http.get("/worker-tasks/api/workers").json()
+        assert listed["notes"] == []
+        rows = {
+            row["key"]["task_id"]: row for row in listed["workers"] if row["key"] and row["key"]["run_id"] == run_id
+        }
+        assert {pod["metadata"]["name"] for pod in airflow.pods(DAG_ID)} == {row["name"] for row in rows.values()}
+        for way in ("sync", "deferred"):
+            row = rows[way]
+            assert (row["backend"], row["status"], row["action"]) == ("kubernetes", "running", "fail")
+            assert (row["namespace"], row["limit"]) == (airflow.cluster.namespace, "128Mi")
+            query = {"dag_id": DAG_ID, "run_id": run_id, "task_id": way}
+            lines = http.get("/worker-tasks/api/worker", params=query).json()["lines"].values()
+            shell = f"kubectl exec -it --namespace {row['namespace']} {row['name']} --container worker -- sh"
+            assert shell in lines
+    airflow.let_end(DAG_ID, run_id)
+    assert airflow.wait_for_run(DAG_ID, run_id) == "success"
