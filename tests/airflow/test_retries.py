@@ -130,6 +130,21 @@ def test_every_operator_takes_the_policy(parse, dags_folder):
     assert DagSerialization.from_dict(data).get_task("one").has_retry_policy
 
 
+def test_memory_that_an_override_sets_is_not_taken_for_that_of_the_size(tmp_path):
+    from airflow_provider_tasks import WorkerConfig
+    from airflow_provider_tasks.operators.memory import limit_of
+    from airflow_provider_tasks.workers.settings import Installation, resolve
+    from airflow_provider_tasks.workers.sizes import SIZES
+
+    def limit(name, **resources):
+        pod = {"spec": {"containers": [{"name": name, "resources": {"limits": resources}}]}}
+        config = WorkerConfig(worker_size="Small", pod_override=pod)
+        return limit_of(resolve(Installation(config=WorkerConfig(), sizes=SIZES, cache_folder=tmp_path), [config]))
+
+    assert limit("worker", memory="3Gi") is limit("base", memory="3Gi") is None
+    assert limit("worker", cpu="2") == limit("proxy", memory="3Gi") == 2 * GIB
+
+
 SIZES = '{"Tiny": {"memory": "48Mi"}, "Large": {"memory": "1Gi"}}'
 
 
