@@ -64,7 +64,7 @@ format: $(VENV)/.installed-for-tests  ## let ruff mend what it can
 
 docs: $(VENV)/.installed-for-docs  ## build the documentation into docs/_build/html; a warning is an error
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && export AIRFLOW_HOME="$$home/airflow" && \
-	$(BIN)/sphinx-build -q -W --keep-going -n -b html docs docs/_build/html >"$$home/output" 2>&1 || \
+	$(BIN)/sphinx-build -q -E -W --keep-going -n -b html docs docs/_build/html >"$$home/output" 2>&1 || \
 	{ cat "$$home/output" >&2; exit 1; }
 	@echo "The documentation: docs/_build/html/index.html"
 
