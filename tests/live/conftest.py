@@ -17,6 +17,8 @@ __all__ = ["cluster", "use_of_the_cluster"]
 
 HERE = Path(__file__).parent
 
+collect_ignore = ["dags/worker_file_folder"]  # scripts, which run in workers
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if HERE in item.path.parents]
