@@ -8,6 +8,7 @@ which no reader sees, says what else there is to know::
     <!-- test: with my_package -->   there is a module of this name
     <!-- test: file nodes.yaml -->   a node file or a script, beside the page's DAG files
     <!-- test: sizes -->             JSON, YAML or INI: what it is, see ``DATA``
+    <!-- test: sizes that count -->  the page's DAG files may name these sizes, and no others
 """
 
 from __future__ import annotations
@@ -126,6 +127,8 @@ def test_a_block_of_python_is_a_dag_file(block, tmp_path, monkeypatch):
     for other in blocks_of(block.page):
         if other.how.startswith("file "):
             (tmp_path / other.how.removeprefix("file ")).write_text(other.text)
+        if other.how == "sizes that count":
+            monkeypatch.setenv("AIRFLOW__WORKER_TASKS__SIZES", other.text)
     if block.how.startswith("with "):
         (tmp_path / f"{block.how.removeprefix('with ')}.py").write_text("")
     path = tmp_path / "dag_file.py"
@@ -175,6 +178,7 @@ def check_airflow_cfg(text: str) -> None:
 DATA: dict[str, Callable[[str], Any]] = {
     "worker config": check_worker_config,
     "sizes": parse_sizes,
+    "sizes that count": parse_sizes,
     "connection": check_connection,
     "outcome": check_outcome,
     "airflow.cfg": check_airflow_cfg,
