@@ -38,8 +38,8 @@ python_maximum_signature_line_length = 90
 
 # Annotations and docstrings name what is not ours, and aliases of types. There is no network to look the former up.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections\.abc|pathlib|os|datetime|airflow)\..+"),
-    ("py:class", r"Path|PathLike|Mapping|timedelta|TaskGroup|DiGraph|Result|Context"),
+    ("py:class", r"(collections\.abc|pathlib|os|datetime|airflow|pytest|returns)\..+"),
+    ("py:class", r"Path|PathLike|Mapping|datetime|timedelta|DAG|TaskGroup|DiGraph|Result|Context|Fake"),
     (
         "py:class",
         r".*\b(P|R_co|Config|Paths|Reference|Stage|ClientObject|EnvironmentDefinition|Plan|Workers|WorkerTask|_Decorate)",

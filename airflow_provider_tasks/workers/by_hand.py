@@ -134,7 +134,7 @@ class Worker:
         """Run a file; see :func:`~airflow_provider_tasks.run_task` for the arguments.
 
         Returns:
-            Whether it succeeded; :attr:`outcome` tells the rest.
+            Whether it succeeded; ``outcome`` tells the rest.
 
         """
         what = TaskFile.of(
@@ -159,7 +159,7 @@ class Worker:
         """Run a request that another worker was given, as it is; see :func:`airflow_provider_tasks.workers.replay`.
 
         Returns:
-            Whether it succeeded; :attr:`outcome` tells the rest.
+            Whether it succeeded; ``outcome`` tells the rest.
 
         """
         outcome = self._run(request, show=capture_task_output, is_complete=True)
