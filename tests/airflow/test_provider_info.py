@@ -205,3 +205,37 @@ def test_a_dag_file_that_uses_other_decorators_only_never_loads_ours(run_python)
         print(json.dumps("airflow_provider_tasks.decorators.worker" not in sys.modules))
         """
     )
+
+
+def test_airflow_finds_the_pages_and_loads_none_of_them_before_one_is_opened(run_python) -> None:
+    found = run_python(
+        """
+        import json, sys
+        from airflow import plugins_manager
+        apps, _ = plugins_manager.get_fastapi_plugins()
+        views, _ = plugins_manager._get_ui_plugins()
+        print(json.dumps({
+            "apps": [app["url_prefix"] for app in apps],
+            "views": [[view["href"], view["destination"], view["url_route"]] for view in views],
+            "loaded": sorted(name for name in sys.modules if name.startswith("airflow_provider_tasks.plugin")),
+        }))
+        """,
+        AIRFLOW__API__BASE_URL="https://example.org/airflow/",
+    )
+    assert found["apps"] == ["/worker-tasks"]
+    assert found["views"] == [["/airflow/worker-tasks/", "nav", "worker-tasks"]]
+    assert found["loaded"] == ["airflow_provider_tasks.plugin", "airflow_provider_tasks.plugin.registration"]
+
+
+def test_a_fault_in_the_pages_does_not_keep_airflow_from_starting(run_python) -> None:
+    found = run_python(
+        """
+        import json, sys, warnings
+        sys.modules["airflow_provider_tasks.plugin.app"] = None   # importing it is an ImportError from now on
+        from airflow.api_fastapi.app import create_app
+        from fastapi.testclient import TestClient
+        client = TestClient(create_app(apps="core"), raise_server_exceptions=False)
+        print(json.dumps([client.get(path).status_code for path in ("/api/v2/version", "/worker-tasks/")]))
+        """
+    )
+    assert found == [200, 500]
