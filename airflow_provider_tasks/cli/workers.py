@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.cli.options import add_settings, command, config_of
+
+_LOOK = 60.0
+"""Seconds between two looks whether the pod of a notebook is still there."""
 
 if TYPE_CHECKING:
     import argparse
@@ -114,17 +118,15 @@ def _exec(given: argparse.Namespace) -> int:
 
 
 def _notebook(given: argparse.Namespace) -> int:
-    import contextlib
-    import threading
-
     from airflow_provider_tasks.workers.by_hand import Worker
 
     worker = Worker.get(given.name, config_of(given))
     print(worker.open_notebook(get_url_only=given.url_only), flush=True)
     if worker.config.backend == "kubernetes":
         print("The way to the pod is open until Ctrl-C.", file=sys.stderr)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        while True:
+            time.sleep(_LOOK)
+            worker.open_notebook(get_url_only=True)  # which says so when the pod is gone
     return 0
 
 

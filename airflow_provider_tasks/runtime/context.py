@@ -54,6 +54,11 @@ def set_context(context: Mapping[str, Any], folder: str = "") -> None:
     _context, _folder = dict(context), folder
 
 
+def is_in_a_worker() -> bool:
+    """Whether this process is one of a worker's."""
+    return _context is not None or FILE_VARIABLE in os.environ
+
+
 @contextlib.contextmanager
 def handed_on() -> Iterator[dict[str, str]]:
     """Give environment variables with which a process that this one starts has the context too, for as long as this.

@@ -1,8 +1,9 @@
 """A Jupyter server in a worker, for a person's browser: started once, then found again.
 
-It listens inside of the worker alone, with a token that Jupyter makes and keeps in a file that is the user's own: it is
+It listens inside of the worker alone, with a token that Jupyter makes and keeps in files that are the user's own: it is
 on no command line and in no environment. It is no task's process, so that it goes on between tasks, and it ends with
-the worker.
+the worker. What it asks for is on its command line, which is stronger than any configuration that the image or the
+user's home has of Jupyter.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 
-from airflow_provider_tasks.runtime import files, protocol
+from airflow_provider_tasks.runtime import files, processes, protocol
+from airflow_provider_tasks.runtime.context import FILE_VARIABLE
 from airflow_provider_tasks.runtime.environment import EnvironmentFailedError, base_python
 from airflow_provider_tasks.runtime.home import python_environment
 
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 
 MODULES = ("jupyterlab", "notebook")
 """What can serve notebooks, the best first; Notebook from version 7 on."""
+
+_ADDRESS = "127.0.0.1"
+_MARK = "AIRFLOW_NOTEBOOK_SERVER"
+"""The environment variable by which a server is known whose record is lost; it holds the folder."""
 
 _ATTEMPTS = 3
 _SECONDS = 60.0
@@ -48,8 +55,8 @@ class NoServerError(Exception):
 def serve(folder: str, task_folder: str) -> None:
     """Start the server of a worker, or find it, and print where it is as JSON: ``port`` and ``token``.
 
-    A line on standard input says, as JSON, what it is to know: ``variables`` for its environment, and the
-    ``python_venv_name`` that the worker's tasks run with.
+    A line on standard input says, as JSON, what it is to know: ``variables`` for its environment, the
+    ``python_venv_name`` that the worker's tasks run with, and the ``context`` of its notebooks, encoded.
 
     Args:
         folder: the runtime's folder, with the requests.
@@ -59,31 +66,40 @@ def serve(folder: str, task_folder: str) -> None:
     asked = json.loads(sys.stdin.buffer.readline())
     try:
         with _lock(os.path.join(folder, "jupyter.lock")):
-            found = find_or_start(folder, task_folder, asked["variables"], asked["python_venv_name"])
+            found = find_or_start(folder, task_folder, asked)
     except (NoServerError, EnvironmentFailedError, OSError) as error:
         sys.exit(str(error))
     print(json.dumps(found), flush=True)  # noqa: T201 - the answer
 
 
-def find_or_start(
-    folder: str, task_folder: str, variables: Mapping[str, str], venv: str | None = None
-) -> dict[str, Any]:
+def find_or_start(folder: str, task_folder: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``port`` and ``token`` of the worker's server.
 
     Raises:
-        NoServerError: there is no Jupyter, or it does not start.
+        NoServerError: there is no Jupyter, or it does not start, or it has stopped answering.
 
     """
     home = os.path.join(folder, "jupyter")
     for name in _records(home):
         found = _read(home, name)
-        if found is not None and _runs(found["pid"]) and _is_ours(found):
+        if found is None or found["pid"] not in processes.marked(_MARK, home):
+            continue
+        if _answers(found, token=True) == 0:
+            raise NoServerError(
+                f"the notebook server of this worker runs, and does not answer (process {found['pid']} in the worker)"
+            )
+        if _is_ours(found):
             return _told(found)
-    environment = {**python_environment({**os.environ, **variables}), **_folders(home)}
-    python = _last_python(folder) or base_python(venv, environment)
+    processes.kill_marked(_MARK, home)  # one that has left no record
+    environment = {**python_environment({**os.environ, **asked["variables"]}), **_folders(home), _MARK: home}
+    for name in ("JUPYTER_CONFIG_PATH", "JUPYTER_PREFER_ENV_PATH"):
+        environment.pop(name, None)
+    python = _last_python(folder) or base_python(asked["python_venv_name"], environment)
     files.make_empty(home)
     for path in _folders(home).values():
         os.mkdir(path, 0o700)
+    environment[FILE_VARIABLE] = os.path.join(home, "context.json")
+    files.write(environment[FILE_VARIABLE], json.dumps(asked["context"]).encode("ascii"))
     module = _find_module(python, environment, home)
     os.makedirs(task_folder, 0o700, exist_ok=True)
     for _ in range(_ATTEMPTS):
@@ -107,23 +123,22 @@ def _lock(path: str) -> Iterator[None]:
 def _start(argv: list[str], environment: Mapping[str, str], home: str, task_folder: str) -> dict[str, Any] | None:
     """Start a server on a port that is free; None where it has ended at once, as where the port was taken."""
     settings = {
-        "ServerApp": {
-            "ip": "127.0.0.1",
-            "port": _free_port(),
-            "port_retries": 0,
-            "open_browser": False,
-            "root_dir": task_folder,
-            "allow_root": os.getuid() == 0,
-        },
+        "ip": _ADDRESS,
+        "port": _free_port(),
+        "port_retries": 0,
+        "base_url": "/",
+        "certfile": "",
+        "open_browser": False,
+        "root_dir": task_folder,
+        "allow_root": os.getuid() == 0,
     }
-    config = environment["JUPYTER_CONFIG_DIR"]
-    files.write(os.path.join(config, "jupyter_server_config.json"), json.dumps(settings).encode("ascii"))
     # It asks nobody on the internet about itself, and the user neither whether it may.
-    files.write(os.path.join(config, _NEWS), b'{"fetchNews": "false", "checkForUpdates": false}')
-    with open(os.path.join(home, "server.log"), "ab") as log:
+    news = os.path.join(environment["JUPYTER_CONFIG_DIR"], _NEWS)
+    files.write(news, b'{"fetchNews": "false", "checkForUpdates": false}')
+    with open(os.open(_log(home), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab") as log:
         # In a folder of its own: a file of the user's that is called like a module is none of its.
         process = subprocess.Popen(
-            argv,
+            [*argv, *(f"--ServerApp.{name}={value}" for name, value in settings.items())],
             env=dict(environment),
             cwd=home,
             stdin=subprocess.DEVNULL,
@@ -131,35 +146,45 @@ def _start(argv: list[str], environment: Mapping[str, str], home: str, task_fold
             stderr=log,
             start_new_session=True,
         )
+    try:
+        return _wait_for(process, home)
+    except BaseException:
+        process.kill()
+        raise
+
+
+def _wait_for(process: subprocess.Popen[bytes], home: str) -> dict[str, Any] | None:
     end = time.monotonic() + _SECONDS
+    status = 0
     while process.poll() is None and time.monotonic() < end:
         found = _read(home, f"jpserver-{process.pid}.json")
-        if found is not None and _answers(found, token=True) == 200:
+        status = 0 if found is None else _answers(found, token=True)
+        if found is not None and status == 200:
             if _is_ours(found):
                 return found
-            process.kill()
             raise NoServerError(
-                "the Jupyter of this worker lets everybody in without its token: its system-wide settings say so. "
-                "Remove them from the worker's image."
+                "the Jupyter of this worker listens for others, or lets everybody in without its token: "
+                "its system-wide settings say so. Remove them from the worker's image."
             )
         time.sleep(_LOOK)
     if process.poll() is None:
-        process.kill()
-        raise NoServerError(f"Jupyter took longer than {_SECONDS:.0f} s to start:\n{_end_of_log(home)}")
+        answer = f"it answers with HTTP status {status}" if status else "it does not answer"
+        raise NoServerError(f"Jupyter does not start within {_SECONDS:.0f} s: {answer}\n{_end_of_log(home)}")
     return None
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
-    """Whether it lets in who has the token, and nobody else."""
-    return bool(found["token"]) and _answers(found, token=True) == 200 and _answers(found, token=False) in (401, 403)
+    """Whether it lets in who has the token, and nobody else, and is reachable from here alone."""
+    is_here = found["hostname"] == _ADDRESS and bool(found["token"])
+    return is_here and _answers(found, token=True) == 200 and _answers(found, token=False) in (401, 403)
 
 
 def _answers(found: Mapping[str, Any], *, token: bool) -> int:
     """Return the status that the server answers with; 0 where there is no answer."""
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", found["port"], timeout=10)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+    connection = http.client.HTTPConnection(_ADDRESS, found["port"], timeout=10)
+    with contextlib.closing(connection), contextlib.suppress(OSError, ValueError, http.client.HTTPException):
         headers = {"Authorization": f"token {found['token']}"} if token else {}
         connection.request("GET", "/api/status", headers=headers)
         return connection.getresponse().status
@@ -180,11 +205,13 @@ def _find_module(python: str, environment: Mapping[str, str], home: str) -> str:
 def _last_python(folder: str) -> str | None:
     """Return the Python of the worker's last task, with what its startup script and requirements installed."""
     last, python = -1.0, None
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            found = files.read(os.path.join(entry.path, protocol.PYTHON), _FILE_LIMIT)
-            if found and entry.stat().st_mtime > last and os.access(os.fsdecode(found), os.X_OK):
-                last, python = entry.stat().st_mtime, os.fsdecode(found)
+    for name in os.listdir(folder):
+        with contextlib.suppress(OSError, ValueError):  # a task may have put anything there
+            path = os.path.join(folder, name, protocol.PYTHON)
+            found = os.fsdecode(files.read(path, _FILE_LIMIT) or b"")
+            made = os.stat(os.path.join(folder, name)).st_mtime
+            if name.startswith("request-") and made > last and os.access(found, os.X_OK):
+                last, python = made, found
     return python
 
 
@@ -206,7 +233,7 @@ def _read(home: str, name: str) -> dict[str, Any] | None:
         found = json.loads(files.read(os.path.join(home, "runtime", name), _FILE_LIMIT) or b"null")
     except ValueError:  # it is being written
         return None
-    types = {"pid": int, "port": int, "token": str}
+    types = {"pid": int, "port": int, "token": str, "hostname": str}
     is_whole = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in types.items())
     return found if is_whole else None
 
@@ -215,20 +242,16 @@ def _told(found: Mapping[str, Any]) -> dict[str, Any]:
     return {"port": found["port"], "token": found["token"]}
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
-
-
 def _free_port() -> int:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind((_ADDRESS, 0))
         return int(found.getsockname()[1])
 
 
+def _log(home: str) -> str:
+    return os.path.join(home, "server.log")
+
+
 def _end_of_log(home: str) -> str:
-    log = files.read(os.path.join(home, "server.log"), 2**20) or b""
-    return log.decode("utf-8", "replace")[-2000:].strip()
+    log = (files.read(_log(home), 2**20) or b"").decode("utf-8", "replace")
+    return re.sub(r"token=\w+", "token=…", log[-2000:]).strip()

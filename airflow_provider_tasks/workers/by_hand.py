@@ -30,10 +30,11 @@ from airflow_provider_tasks.workers.places import (
     unpack_here,
 )
 from airflow_provider_tasks.workers.quantities import format_bytes
+from airflow_provider_tasks.workers.region import region_of, user
 from airflow_provider_tasks.workers.requests import complete
 from airflow_provider_tasks.workers.sizes import WorkerSize, find_size
 from airflow_provider_tasks.workers.task_file import TaskFile
-from airflow_provider_tasks.workers.terminal import Output, Progress, say
+from airflow_provider_tasks.workers.terminal import Output, Progress, open_in_browser, say
 from airflow_provider_tasks.workers.upload import MAX_FILES, pack_folder
 
 if TYPE_CHECKING:
@@ -249,7 +250,8 @@ class Worker:
     def open_notebook(self, get_url_only: bool = False) -> str:
         """Open the worker in the browser: a Jupyter server that shows the folder in which its tasks run.
 
-        It is there until the worker is terminated, and reachable from this machine only, with the token that is in its
+        It is there until the worker is terminated or its time is over, which for a local one begins anew with this, and
+        reachable from this machine only, with the token that is in its
         address. Where the worker is a pod, the way to it goes through this process and ends with it. The worker needs
         Jupyter: JupyterLab, or Notebook 7 or newer.
 
@@ -270,10 +272,12 @@ class Worker:
                 worker.open_notebook()
 
         """
-        import webbrowser
-
-        server = self._where().notebook_server()
-        if not get_url_only and not webbrowser.open(server.url):
+        place = self._where()
+        self._record()  # whoever looks at it keeps it
+        context = {"node": None if self.node is None else self.node.to_json(), "params": {}}
+        context["region"] = region_of(self._settings, user())._asdict()
+        server = place.notebook_server(context)
+        if not get_url_only and not open_in_browser(server.url):
             say(f"Open {server.url}")
         return server.url
 
@@ -379,7 +383,7 @@ class Worker:
                 stack.enter_context(kept.use(self._settings, self._name))
             try:
                 backend = self._started(stack)
-                request = _moved(what, backend) if is_complete else self._completed(what, backend)
+                request = _moved(what, self._settings, backend) if is_complete else self._completed(what, backend)
                 self._status = "running"
                 progress = stack.enter_context(Progress(f"worker {backend.name} starts"))
                 output = stack.enter_context(Output(progress, self._place, self._lines, show=show))
@@ -466,13 +470,15 @@ class Worker:
         self._place = PodPlace(cluster, backend.namespace, backend.name, self._settings)
 
 
-def _moved(request: Request, backend: WorkerBackend) -> Request:
+def _moved(request: Request, settings: Settings, backend: WorkerBackend) -> Request:
     """Return a request with what is of the place where it runs as it is of another place."""
     environment = cast("Environment", dict(request.get("environment", {})))
     environment.pop("setup_variables", None)
     environment.pop("cache", None)
     environment.update(backend.environment)
-    return {**request, "environment": environment}
+    context = values.decode(request["context"])
+    context["region"] = region_of(settings, user())._asdict()
+    return {**request, "environment": environment, "context": values.encode(context)}
 
 
 def run_task(  # noqa: PLR0917 - its order is that of scripts that people have

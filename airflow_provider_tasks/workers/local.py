@@ -113,7 +113,8 @@ class LocalWorker:
         self._cache = cache_folder
         self._process: subprocess.Popen[bytes] | None = None
         self._parent = os.getppid() if ends_with_parent else None
-        self._requests = 0
+        # What an earlier request left is not touched: a notebook server may run from its environment.
+        self._requests = 0 if folder is None else _last_request(folder)
         self._ended = False
         self.folder = folder or Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self.name}-"))
 
@@ -277,6 +278,11 @@ def _no_python(python: str, reason: str) -> ConfigurationError:
         f"{python} can't be a worker's Python: {reason}",
         "WorkerConfig(python=…) takes the path of a Python 3.9 or newer, or a command that is on the PATH.",
     )
+
+
+def _last_request(folder: Path) -> int:
+    numbers = [path.name.removeprefix("request-") for path in folder.glob("request-*")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def find_python(python: str | None) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_tasks.runtime import pod as runtime
+from airflow_provider_tasks.runtime import values
 from airflow_provider_tasks.runtime.uploads import inside, pack_path, unpack_files
 from airflow_provider_tasks.workers.archive import unpack
 from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 MOST_FILES, MOST_BYTES = 10_000, 2**30
 """What is fetched from a worker at once, at most."""
+
+_ANSWER_LIMIT = 64 * 2**10
 
 LOG = "output.log"
 """What a local worker's folder calls the file with all output of its tasks."""
@@ -78,8 +81,8 @@ class Place(Protocol):
     def log(self) -> list[str]:
         """Return the lines that all tasks have printed."""
 
-    def notebook_server(self) -> NotebookServer:
-        """Start a Jupyter server, unless it runs.
+    def notebook_server(self, context: Mapping[str, Any]) -> NotebookServer:
+        """Start a Jupyter server, unless it runs; ``context`` is what its notebooks get from ``get_context()``.
 
         Raises:
             ConfigurationError: there is no Jupyter, or it does not start.
@@ -149,13 +152,13 @@ class LocalPlace:
             raise OSError(f"{self.folder / LOG} is no file")
         return os.fdopen(number, "r+b", buffering=0)
 
-    def notebook_server(self) -> NotebookServer:
+    def notebook_server(self, context: Mapping[str, Any]) -> NotebookServer:
         """Start a Jupyter server, unless it runs."""
         python = find_python(self._settings.config.python)
         entry = unpack(self._settings.cache_folder)
         ran = subprocess.run(
             [python, "-I", "-S", str(entry), "notebook-server", str(self.folder), str(self._task)],
-            input=_asked(self._settings, {}),
+            input=_asked(self._settings, {}, context),
             capture_output=True,
             env=self._environment(),
             cwd=self.folder,
@@ -221,29 +224,39 @@ class PodPlace:
         self.read_log(lines.append)
         return lines
 
-    def notebook_server(self) -> NotebookServer:
+    def notebook_server(self, context: Mapping[str, Any]) -> NotebookServer:
         """Start a Jupyter server, unless it runs, and have a port of this machine lead to it."""
         from airflow_provider_tasks.workers.kubernetes.fetch import ENTRY
         from airflow_provider_tasks.workers.kubernetes.forward import Forwarder
 
         output = bytearray()
+
+        def take(data: bytes) -> None:
+            if len(output) + len(data) > _ANSWER_LIMIT:
+                raise PayloadError("the worker said more than it can have to say of its notebook server")
+            output.extend(data)
+
         argv = [*ENTRY, "notebook-server", runtime.FOLDER, runtime.TASK]
-        asked = _asked(self._settings, self._settings.config.env_variables or {})
-        ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=asked, stdout=output.extend))
+        asked = _asked(self._settings, self._settings.config.env_variables or {}, context)
+        ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=asked, stdout=take))
         server = read_server(bytes(output), ran.stderr, ran.exit_code)
-        if self._forwarder is None or self._forwarder.to != server.port:
-            if self._forwarder is not None:
-                self._forwarder.close()
-            self._forwarder = Forwarder(self._cluster, self._namespace, self._name, server.port)
-            self._forwarder.start()
+        if self._forwarder is not None and self._forwarder.to != server.port:
+            self._forwarder.close()
+            self._forwarder = None
+        if self._forwarder is None:
+            forwarder = Forwarder(self._cluster, self._namespace, self._name, server.port)
+            forwarder.start()
+            self._forwarder = forwarder
         self._forwarder.check()
         return server._replace(port=self._forwarder.port)
 
     def remove(self) -> None:
         """Remove the pod."""
-        if self._forwarder is not None:
-            self._forwarder.close()
-        self._with_api(lambda api: api.delete_pod(self._name))
+        try:
+            if self._forwarder is not None:
+                self._forwarder.close()
+        finally:
+            self._with_api(lambda api: api.delete_pod(self._name))
 
     def read_log(self, on_line: Callable[[str], None]) -> OutputReader:
         """Hand on all lines that there are, and return who read them, who knows how many requests have ended."""
@@ -269,9 +282,13 @@ class PodPlace:
         return in_a_thread(run)
 
 
-def _asked(settings: Settings, variables: Mapping[str, str]) -> bytes:
+def _asked(settings: Settings, variables: Mapping[str, str], context: Mapping[str, Any]) -> bytes:
     """Return what the runtime is told that starts a notebook server; see :mod:`..runtime.notebook_server`."""
-    asked = {"variables": dict(variables), "python_venv_name": settings.config.python_venv_name}
+    asked = {
+        "variables": dict(variables),
+        "python_venv_name": settings.config.python_venv_name,
+        "context": values.encode(dict(context)),
+    }
     return json.dumps(asked).encode("ascii") + b"\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING
 
+from airflow_provider_tasks.runtime.context import is_in_a_worker
 from airflow_provider_tasks.runtime.region import Region
 from airflow_provider_tasks.runtime.region import get_default_region as region_of_this_task
 
@@ -29,10 +30,7 @@ def get_default_region() -> Region:
     """
     from airflow_provider_tasks.workers.opening import direct_settings
 
-    try:
-        return region_of_this_task()
-    except RuntimeError:
-        return region_of(direct_settings(None), user())
+    return region_of_this_task() if is_in_a_worker() else region_of(direct_settings(None), user())
 
 
 # A task that uses it names it by this module, which gives in a worker what is there of it.

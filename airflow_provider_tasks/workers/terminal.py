@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -92,6 +94,29 @@ class Output:
         if self._log is not None:
             with contextlib.suppress(OSError):
                 self._log.write(f"{line}\n".encode("utf-8", "surrogateescape"))
+
+
+def open_in_browser(url: str) -> bool:
+    """Open an address that holds a secret; False where there is no browser.
+
+    A browser is started with the address on its command line, which others on this machine can read. So it gets that of
+    a file that leads there, and that only this user can read.
+    """
+    import html
+    import tempfile
+    import webbrowser
+    from pathlib import Path
+
+    folder = Path(tempfile.mkdtemp(prefix="airflow-notebook-"))  # for this user alone
+    page = folder / "open.html"
+    address = html.escape(url)
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={address}">'
+        f'<title>Notebook</title><a href="{address}">Open the notebook</a>\n',
+        encoding="utf-8",
+    )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return webbrowser.open(page.as_uri())
 
 
 def say(line: str) -> None:

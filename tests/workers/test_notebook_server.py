@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import stat
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 import webbrowser
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -114,7 +122,12 @@ def test_the_browser_is_opened(task_file, monkeypatch, capsys):
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or len(opened) == 1)
     with Worker() as worker:
         url = worker.open_notebook()
-        assert (opened, url in capsys.readouterr().err) == ([url], False)
+        assert url not in capsys.readouterr().err
+        # On the browser's command line, which all can read, is a file that only this user can.
+        assert url.partition("token=")[2] not in opened[0]
+        page = Path(url2pathname(urlsplit(opened[0]).path))
+        assert url in page.read_text()
+        assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
         worker.open_notebook()
         assert f"Open {url}" in capsys.readouterr().err  # where there is no browser
 
@@ -137,6 +150,53 @@ def test_jupyter_is_that_of_the_startup_script(tmp_path, task_file):
     with Worker({"startup_script": script}) as worker, pytest.raises(ConfigurationError, match="the layer has it"):
         worker.open_notebook(get_url_only=True)
     assert (tmp_path / "ran").exists()
+
+
+def test_a_notebook_outlives_the_tasks_beside_it(task_file):
+    """Its Python is that of a startup script's environment, which each task makes anew."""
+    with Worker({"startup_script": "true"}) as worker:
+        worker.run_task(task_file)
+        url = worker.open_notebook(get_url_only=True)
+        worker.run_task(task_file)
+        assert run_in_a_kernel(url, "import sys; print('request-' in sys.executable)") == "True\n"
+        told = "from airflow_provider_tasks import get_default_region as region; print(region().name)"
+        assert run_in_a_kernel(url, told) == "local\n"
+
+
+def test_what_a_task_leaves_does_not_confuse_it(task_file):
+    with Worker() as worker:
+        worker.exec(f"cp {sys.executable} python; echo /bin/false > python-")
+        assert get(worker.open_notebook(get_url_only=True), "/api/contents")[0] == 200
+
+
+def test_no_setting_of_jupyter_opens_it_to_others(task_file, tmp_path):
+    settings = {"ServerApp": {"ip": "0.0.0.0", "token": "", "base_url": "/elsewhere/"}}
+    (tmp_path / "jupyter_server_config.json").write_text(json.dumps(settings))
+    with Worker({"env_variables": {"JUPYTER_CONFIG_PATH": str(tmp_path)}}) as worker:
+        url = worker.open_notebook(get_url_only=True)
+        assert get(url, "/api/contents")[0] == 200
+        listening = subprocess.run(["ss", "-ltn"], capture_output=True, text=True, check=False).stdout
+        assert f"0.0.0.0:{urlsplit(url).port} " not in listening
+
+
+def test_a_server_whose_record_is_lost_is_ended(task_file):
+    with Worker() as worker:
+        url = worker.open_notebook(get_url_only=True)
+        shutil.rmtree(Path(worker.place) / "jupyter" / "runtime")
+        again = worker.open_notebook(get_url_only=True)
+        assert again != url
+        with pytest.raises(urllib.error.URLError):
+            get(url, "/api/contents")
+
+
+def test_a_server_that_does_not_answer_is_not_replaced(task_file):
+    with Worker() as worker:
+        worker.open_notebook(get_url_only=True)
+        (record,) = (Path(worker.place) / "jupyter" / "runtime").glob("jpserver-*.json")
+        pid = json.loads(record.read_text())["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(ConfigurationError, match=f"does not answer .process {pid}"):
+            worker.open_notebook(get_url_only=True)
 
 
 def test_an_ended_worker_has_no_notebook(task_file):

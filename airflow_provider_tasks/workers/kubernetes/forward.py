@@ -38,6 +38,7 @@ class Forwarder:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"port {port} of {pod}", daemon=True)
         self._stack = contextlib.AsyncExitStack()
+        self._server: asyncio.Server | None = None
         self.port = 0
         """The port of this machine, once it is started."""
         self.error: Exception | None = None
@@ -46,7 +47,11 @@ class Forwarder:
     def start(self) -> None:
         """Listen on a port of the loopback interface that is free."""
         self._thread.start()
-        self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        try:
+            self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        except BaseException:
+            self.close()
+            raise
 
     def check(self) -> None:
         """See whether somebody who speaks HTTP listens there.
@@ -84,9 +89,8 @@ class Forwarder:
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._connect(api, reader, writer)
 
-        server = await asyncio.start_server(connect, "127.0.0.1", 0)
-        self._stack.callback(server.close)
-        return int(server.sockets[0].getsockname()[1])
+        self._server = await asyncio.start_server(connect, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def _connect(self, api: Api, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -99,6 +103,8 @@ class Forwarder:
             writer.close()
 
     async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
         running = asyncio.all_tasks() - {asyncio.current_task()}
         for task in running:
             task.cancel()
