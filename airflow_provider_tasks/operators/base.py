@@ -275,7 +275,7 @@ class WorkerOperator(BaseOperator):
 
     def _tell_where(self, context: Context, worker: WorkerBackend, settings: Settings, node: Node | None) -> None:
         """Push where the worker is, for Airflow's UI; the worker starts meanwhile."""
-        if self.do_xcom_push:
+        if self.do_xcom_push and not self._killed:
             from airflow_provider_tasks.operators.whereabouts import whereabouts
 
             ti = context["ti"]
