@@ -46,8 +46,14 @@ def path_of(session: Session, key: Key, task: Any) -> str:
         raise CannotShowError(404, "This task has kept no executed notebook.")
     if not path.endswith(".ipynb") or ".." in path.split("/"):
         raise CannotShowError(403, "What the task said is no path of a notebook.")
-    start = _fixed_start(_declared(task)) or _rendered(session, key)
-    if not start or not path.startswith(start):
+    declared = _declared(task)
+    start = _fixed_start(declared)
+    if not start or start == _absolute(declared):  # nothing of it is filled in at the run, or all of it
+        start = start or _rendered(session, key)
+        is_there = start != "" and (path == start or path.startswith(f"{start.rstrip('/')}/"))
+    else:
+        is_there = path.startswith(start)
+    if not is_there:
         raise CannotShowError(
             403, "The notebook is not where the output_path of the task leads to, so this page does not read it."
         )
