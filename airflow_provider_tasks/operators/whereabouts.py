@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 def whereabouts(worker: WorkerBackend, settings: Settings, node: Node | None) -> dict[str, Any]:
     """Return what is known of a worker that starts, as plain data: no setting that may be secret."""
-    from airflow_provider_tasks.workers.local import LocalWorker
-
     told: dict[str, Any] = {
         "name": worker.name,
         "node": node.name if node else None,
@@ -22,7 +20,7 @@ def whereabouts(worker: WorkerBackend, settings: Settings, node: Node | None) ->
         "kept": settings.config.terminate_on_completion is False,
         "size": settings.config.worker_size,
     }
-    if isinstance(worker, LocalWorker):
+    if settings.backend == "local":
         return told | {"host": platform.node(), "folder": worker.place}
     from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
 

@@ -145,6 +145,8 @@ def _without_pendulum(obj: Any) -> Any:
 def _sources(codes: Iterable[types.CodeType]) -> dict[str, str]:
     """Return the text of the files that ``codes`` come from, for tracebacks."""
     files = sorted({code.co_filename for code in codes})
+    for file in files:
+        linecache.checkcache(file)  # it may have been written anew since this process read it
     texts = ((file, "".join(linecache.getlines(file))) for file in files)
     return {file: text for file, text in texts if 0 < len(text) < 2**20}
 
