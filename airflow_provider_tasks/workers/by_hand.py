@@ -476,7 +476,7 @@ def _moved(request: Request, settings: Settings, backend: WorkerBackend) -> Requ
     environment.pop("setup_variables", None)
     environment.pop("cache", None)
     environment.update(backend.environment)
-    context = values.decode(request["context"])
+    context = values.decode(request["context"]) if "context" in request else {}
     context["region"] = region_of(settings, user())._asdict()
     return {**request, "environment": environment, "context": values.encode(context)}
 
