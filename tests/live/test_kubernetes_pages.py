@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -9,6 +11,15 @@ import httpx
 from tests.live.airflow_on_kubernetes import AirflowOnKubernetes
 
 DAG_ID = "kubernetes_talks"
+KEEPS = "kubernetes_keeps"
+
+
+@contextmanager
+def as_admin(airflow: AirflowOnKubernetes) -> Iterator[httpx.Client]:
+    user = {"username": airflow.username, "password": airflow.password}
+    with httpx.Client(base_url=airflow.url, trust_env=False, timeout=60) as http:
+        http.headers["Authorization"] = f"Bearer {http.post('/auth/token', json=user).json()['access_token']}"
+        yield http
 
 
 def test_the_pods_of_running_tasks_are_listed_with_what_kubectl_takes(
@@ -19,9 +30,7 @@ def test_the_pods_of_running_tasks_are_listed_with_what_kubectl_takes(
     for way in ("sync", "deferred"):
         airflow.wait_until_noted(DAG_ID, run_id, way)
     airflow.wait_for_task_state(DAG_ID, run_id, "deferred", "deferred")
-    user = {"username": airflow.username, "password": airflow.password}
-    with httpx.Client(base_url=airflow.url, trust_env=False, timeout=60) as http:
-        http.headers["Authorization"] = f"Bearer {http.post('/auth/token', json=user).json()['access_token']}"
+    with as_admin(airflow) as http:
         listed: dict[str, Any] = http.get("/worker-tasks/api/workers").json()
         assert listed["notes"] == []
         rows = {
@@ -38,3 +47,20 @@ def test_the_pods_of_running_tasks_are_listed_with_what_kubectl_takes(
             assert shell in lines
     airflow.let_end(DAG_ID, run_id)
     assert airflow.wait_for_run(DAG_ID, run_id) == "success"
+
+
+def test_a_kept_pod_is_terminated_from_the_page(airflow_on_kubernetes: AirflowOnKubernetes) -> None:
+    airflow = airflow_on_kubernetes
+    run_id = airflow.trigger(KEEPS)
+    assert airflow.wait_for_run(KEEPS, run_id) == "success"
+    (pod,) = airflow.pods(KEEPS)
+    with as_admin(airflow) as http:
+        listed = http.get("/worker-tasks/api/workers").json()["workers"]
+        (row,) = [row for row in listed if row["name"] == pod["metadata"]["name"]]
+        assert (row["status"], row["action"]) == ("kept", "terminate")
+        body = {"name": row["name"], "backend": "kubernetes", "uid": row["uid"]}
+        other = http.post("/worker-tasks/api/workers/terminate", json=body)
+        assert (other.status_code, len(airflow.pods(KEEPS))) == (403, 1)  # not from the page
+        ours = {"X-Worker-Tasks": "page"}
+        assert http.post("/worker-tasks/api/workers/terminate", json=body, headers=ours).status_code == 200
+    assert airflow.pods(KEEPS) == []

@@ -62,6 +62,18 @@ def kubernetes_talks():
 kubernetes_talks()
 
 
+@dag(schedule=None, start_date=START)
+def kubernetes_keeps():
+    @task.worker(worker_config={"terminate_on_completion": False})
+    def stays():
+        return "the pod stays"
+
+    stays()
+
+
+kubernetes_keeps()
+
+
 class Count(Task):
     """A task as a class."""
 
