@@ -218,12 +218,24 @@ def marked(name: str, value: str) -> list[int]:
 
 
 def kill_marked(name: str, value: str) -> None:
-    """End every process of this machine whose environment holds ``name=value``, until none is left."""
+    """End every process of this machine whose environment holds ``name=value``, until all of them have let go.
+
+    A process that is ending has no environment any more, and for a moment its files and sockets still.
+    """
+    killed: set[int] = set()
     end = time.monotonic() + 10
     while time.monotonic() < end:
         found = marked(name, value)
-        if not found:
+        killed = {pid for pid in killed.union(found) if _is_alive(pid)}
+        if not killed:
             return
         for pid in found:
             _send(pid, signal.SIGKILL)
         time.sleep(0.002)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether it has not ended; one that only waits for its parent to hear of it has (Linux only)."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[:1] not in ([b"Z"], [b"X"])
+    return False

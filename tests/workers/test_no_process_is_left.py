@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -266,3 +267,21 @@ def test_a_worker_that_never_ran_leaves_nothing(cache_folder):
         assert worker.folder.is_dir()
     worker.close()
     assert not worker.folder.exists()
+
+
+LISTENS = """
+import socket
+held = b"x" * (100 * 2**20)  # a process that has much to give back takes its time to end
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+listening.accept()
+"""
+
+
+def test_a_process_that_was_ended_holds_no_port_any_more():
+    argv = [sys.executable, "-S", "-c", LISTENS]
+    with subprocess.Popen(argv, env={"A_MARK": "of this test"}, stdout=subprocess.PIPE) as process:
+        port = int(process.stdout.readline())
+        processes.kill_marked("A_MARK", "of this test")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
