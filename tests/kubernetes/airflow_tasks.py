@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 from tests.airflow.conftest import Run, dags_folder, metadata_database, parse, run
 from tests.kubernetes.cluster import TestCluster
 
-__all__ = ["Ended", "TaskInAPod", "airflow_tasks", "dags_folder", "metadata_database", "parse", "run"]
+__all__ = ["Ended", "TaskInAPod", "airflow_tasks", "beside", "dags_folder", "metadata_database", "parse", "run"]
 
 CONNECTION = "kubernetes_default"
 
@@ -123,3 +125,22 @@ def airflow_tasks(
     made = TaskInAPod(cluster, run, capfd, monkeypatch)
     made.name = re.sub(r"\W+", "_", request.node.name)[:60].rstrip("_")
     return made
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """Do something in another thread, and raise what it raises."""
+    errors: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    yield
+    thread.join()
+    if errors:
+        raise errors[0]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.kubernetes.airflow_tasks import Ended, TaskInAPod
+from tests.kubernetes.airflow_tasks import Ended, TaskInAPod, beside
 from tests.kubernetes.cluster import wait_until
 from tests.kubernetes.faults import Faults
 from tests.kubernetes.proxy import FaultyProxy
@@ -251,22 +248,3 @@ def running(tasks: TaskInAPod) -> str:
         if "running" in statuses[0].get("state", {}):
             return str(pod["metadata"]["name"])
     return ""
-
-
-@contextmanager
-def beside(work: Callable[[], object]) -> Iterator[None]:
-    """Do something in another thread, and raise what it raises."""
-    errors: list[BaseException] = []
-
-    def do() -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=do)
-    thread.start()
-    yield
-    thread.join()
-    if errors:
-        raise errors[0]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.kubernetes.airflow_tasks import Ended, TaskInAPod
+from tests.kubernetes.airflow_tasks import Ended, TaskInAPod, beside
 from tests.kubernetes.cluster import wait_until
 
 GO = "/airflow/scratch/go"
@@ -110,25 +108,6 @@ def run(tasks: TaskInAPod, body: str, *, deferrable: bool) -> tuple[Ended, Seen]
     seen.cluster += json.dumps(tasks.cluster.audit(mark))
     seen.airflow = "\n".join([ended.log, *ended.rows("xcom", "rendered_task_instance_fields", "task_instance")])
     return ended, seen
-
-
-@contextmanager
-def beside(work: Callable[[], object]) -> Iterator[None]:
-    """Do something in another thread, and raise what it raises."""
-    errors: list[BaseException] = []
-
-    def do() -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=do)
-    thread.start()
-    yield
-    thread.join()
-    if errors:
-        raise errors[0]
 
 
 def forms(secret: str) -> set[str]:
