@@ -37,17 +37,17 @@ def end_of(one: Try) -> tuple[str | None, bool]:
     return outcome.category, outcome.retry
 
 
-def assert_killed(one: Try, *, starts: int) -> None:
+def assert_killed(one: Try, *, starts: tuple[int, ...]) -> None:
     """Assert that it failed as it was killed, and has run no more than that."""
     category, retry = end_of(one)
     assert (category, retry) == ("killed", True)
-    if starts:
+    if one.lines:
         *whole, last = one.lines
         *others, interrupted = one.speech.output(one.run, len(one.lines) - 1)[:-1]
         assert_same(whole, others)
         assert interrupted.startswith(last), "what came of a line that it was killed in"
     one.assert_nothing_left()
-    one.assert_counts(pods=1, starts=starts)
+    assert one.counts() in [(1, number) for number in starts]
 
 
 @each_way
@@ -56,7 +56,8 @@ def test_a_pod_that_is_deleted_before_it_has_its_secret(
     tries: Tries, proxy: FaultyProxy, way: str, grace: int | None
 ) -> None:
     proxy.let_pass("POST", "/secrets$", on_match=lambda _: tries.last.delete_pod(grace=grace))
-    assert_killed(tries.start(way, through=proxy), starts=0)
+    # A node that is about to start the pod when it is deleted may do so before it hears of that.
+    assert_killed(tries.start(way, through=proxy), starts=(0, 1) if grace is None else (0,))
 
 
 @each_way
@@ -67,7 +68,7 @@ def test_a_pod_that_is_deleted_before_it_starts(
     one = tries.start(way, worker=HeldBack(cluster).worker)
     one.until(lambda pod: pod["spec"].get("nodeName"), "to have a node")
     one.delete_pod(grace=grace)
-    assert_killed(one, starts=0)
+    assert_killed(one, starts=(0,))
 
 
 @each_way
@@ -77,7 +78,7 @@ def test_a_pod_that_is_deleted_while_it_runs(tries: Tries, way: str, grace: int 
     one = tries.start(way, waits=True)
     one.until_line(number)
     one.delete_pod(grace=grace)
-    assert_killed(one, starts=1)
+    assert_killed(one, starts=(1,))
 
 
 @each_way

@@ -329,9 +329,13 @@ class Try:
         self.assert_counts(pods=pods, starts=1)
         return outcome
 
+    def counts(self) -> tuple[int, int]:
+        """How many pods the task had in all of its tries, and how often a container of theirs has started."""
+        return self._census.pods(self.identity.task), self._census.starts(self.identity.task)
+
     def assert_counts(self, *, pods: int, starts: int) -> None:
-        """Assert how many pods the task had in all of its tries, and how often a container of theirs has started."""
-        found = self._census.pods(self.identity.task), self._census.starts(self.identity.task)
+        """Assert that it had so many pods, and that their containers have started so often."""
+        found = self.counts()
         assert found == (pods, starts), f"{found} pods and starts of their containers, expected {(pods, starts)}"
 
     def assert_output(self, outcome: Outcome) -> None:

@@ -40,6 +40,9 @@ and some kubelets forget who follows a log when they begin a new one."""
 _SILENCE = 5.0
 """Seconds after which a log that gives nothing, though its container has ended, is taken for one that was cut."""
 
+_LAST_WORDS = 3.0
+"""Seconds for which the output of a pod that is gone may still come: kubelets give a container two to end."""
+
 ROTATED_BYTES = 8 * 2**20
 """Bytes of a log beyond which a cluster may have begun a new one; the kubelet's own limit is 10 MiB."""
 
@@ -281,6 +284,10 @@ class Follower:
         lines = message.lines if message is not None else None
         if not deleted and terminated:
             await self._read_rest(lines)
+        elif self._log is not None:
+            self._over.set()
+            await asyncio.wait({self._log}, timeout=_LAST_WORDS)
+            await _cancel(self._log)  # or it would go on with a line that is told as the last one now
         self._reader.end(lines)
         self._tell_lost()
         if message is not None:
