@@ -13,8 +13,6 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.xdist_group("stable")  # they share what twenty processes have parsed
-
 HASH = """
 import os, sys
 from airflow.dag_processing.dagbag import DagBag

@@ -115,7 +115,6 @@ def ran(all_cases, run):
     return all_cases["run"]
 
 
-@pytest.mark.xdist_group("groups")
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_a_graph_means_the_same_as_in_one_worker(ran, number):
     _, _, fails, runs = CASES[number]

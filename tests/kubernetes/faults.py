@@ -9,8 +9,7 @@ A test that breaks the cluster asks for `breaks_the_cluster`, a :class:`Faults`,
 Tests run in several processes (``pytest -n``), and several runs may share the machine's one cluster, so processes lock
 it through files: every test with the marker `kubernetes` holds a shared lock while it runs, a test that breaks the
 cluster an exclusive one. That is :class:`ClusterLock`; the fixtures of `tests.kubernetes.fixtures` take it, a test
-never does. ``xdist_group("faults")``, which they set too, has one process run all breaking tests (with
-``--dist loadgroup``), so that not all processes of a run wait for each other.
+never does. ``make test`` runs the breaking ones in one process, so that not all processes of a run wait for each other.
 
 `_run_a_pod` at the end of every fault costs a second or two, and keeps a fault from being another test's failure.
 """

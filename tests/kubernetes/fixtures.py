@@ -36,7 +36,6 @@ def mark_kubernetes(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.kubernetes)
         if "breaks_the_cluster" in names:
             item.add_marker(pytest.mark.breaks_the_cluster)
-            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 def _lock(config: pytest.Config) -> ClusterLock:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.workers.conftest import made_once
+
 REPOSITORY = Path(__file__).parents[2]
 
 collect_ignore = ["users_dag_file.py"]  # it is read by type checkers, and not run
@@ -25,13 +27,8 @@ class Built(NamedTuple):
 class Installed:
     """A virtual environment that has the wheel, and from this one's environment all that it needs."""
 
-    def __init__(self, folder: Path, wheel: Path) -> None:
-        venv.create(folder)
-        self.python = folder / "bin" / "python"
-        uv("pip", "install", "--no-deps", "--offline", "--python", self.python, wheel)
-        packages = next(folder.glob("lib/*/site-packages"))
-        # As a line of a .pth file it gives its packages, and not those that its own .pth files name: the checkout.
-        (packages / "needed.pth").write_text(sysconfig.get_path("purelib"))
+    def __init__(self, folder: Path) -> None:
+        self.python = python_of(folder)
 
     def run(self, *args: object) -> str:
         """Run Python with these arguments, away from the checkout, and give what it printed."""
@@ -47,6 +44,19 @@ class Installed:
         return done.stdout
 
 
+def python_of(folder: Path) -> Path:
+    return folder / "bin" / "python"
+
+
+def install(folder: Path, wheel: Path) -> None:
+    """Make the virtual environment of `Installed`."""
+    venv.create(folder)
+    uv("pip", "install", "--no-deps", "--offline", "--python", python_of(folder), wheel)
+    packages = next(folder.glob("lib/*/site-packages"))
+    # As a line of a .pth file it gives its packages, and not those that its own .pth files name: the checkout.
+    (packages / "needed.pth").write_text(sysconfig.get_path("purelib"))
+
+
 def uv(*args: object) -> None:
     """Run uv, which ``make`` has put beside this Python."""
     command = [Path(sys.executable).with_name("uv"), *args]
@@ -57,8 +67,7 @@ def uv(*args: object) -> None:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Build as ``make build`` does: an sdist, and the wheel from the sdist."""
-    folder = tmp_path_factory.mktemp("dist")
-    uv("build", "--out-dir", folder)
+    folder = made_once(tmp_path_factory, "dist", lambda folder: uv("build", "--out-dir", folder))
     (wheel,) = folder.glob("*.whl")
     (sdist,) = folder.glob("*.tar.gz")
     return Built(wheel, sdist)
@@ -67,4 +76,4 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="session")
 def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Install the wheel."""
-    return Installed(tmp_path_factory.mktemp("installed") / "venv", built.wheel)
+    return Installed(made_once(tmp_path_factory, "installed", lambda folder: install(folder, built.wheel)))

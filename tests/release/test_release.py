@@ -7,13 +7,9 @@ import re
 import tarfile
 import zipfile
 
-import pytest
-
 import airflow_provider_tasks
 from airflow_provider_tasks import __version__
 from tests.release.conftest import REPOSITORY, uv
-
-pytestmark = pytest.mark.xdist_group("release")  # they share what is built
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(built) -> None:

@@ -13,8 +13,6 @@ import pytest
 
 from tests.release.conftest import REPOSITORY, Installed
 
-pytestmark = pytest.mark.xdist_group("release")  # they share what is installed
-
 DAG_FILE = Path(__file__).with_name("users_dag_file.py")
 
 
