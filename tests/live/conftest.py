@@ -24,9 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if HERE in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.live)
-        if "airflow_on_kubernetes" in getattr(item, "fixturenames", ()):
-            # One process runs them all: every other one would start an Airflow of its own.
-            item.add_marker(pytest.mark.xdist_group("airflow on kubernetes"))
     mark_kubernetes(ours)
 
 
