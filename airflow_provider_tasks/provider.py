@@ -75,6 +75,11 @@ def get_provider_info() -> dict[str, Any]:
                         "``$XDG_CACHE_HOME``, or in ``~/.cache``.",
                         example="/var/cache/airflow-provider-tasks",
                     ),
+                    "node_file": _option(
+                        "The file of nodes that the page *Nodes* in Airflow's UI shows: an absolute path of the API\n"
+                        "server's machine, of YAML or JSON. DAGs name their node files themselves.",
+                        example="/opt/airflow/dags/nodes.yaml",
+                    ),
                 },
             }
         },

@@ -41,8 +41,8 @@ class Access:
         """Whether the user may end workers of a DAG; None stands for all DAGs."""
         return self.may_see(dag_id) and self._may(END, dag_id)
 
-    def may_see_tasks(self, dag_id: str) -> bool:
-        """Whether the user may see the tasks of a DAG."""
+    def may_see_tasks(self, dag_id: str | None) -> bool:
+        """Whether the user may see the tasks of a DAG; None stands for all DAGs."""
         return self._may((("GET", DagAccessEntity.TASK),), dag_id)
 
     def require(self, allowed: bool) -> None:

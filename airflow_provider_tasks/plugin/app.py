@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from itertools import pairwise
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from airflow.api_fastapi.common.dagbag import get_dag_for_run_or_latest_version
 from airflow.exceptions import TaskNotFound
@@ -16,11 +17,14 @@ from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.utils.session import create_session
-from fastapi import Body, Depends, FastAPI, HTTPException, Query, Response, status
+from fastapi import Body, Depends, FastAPI, HTTPException, Query, Request, Response, status
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
+from starlette.exceptions import HTTPException as AnyHTTPException
 
-from airflow_provider_tasks.plugin import nodes, notebook, rendering, workers
+from airflow_provider_tasks.links.addresses import PREFIX, in_the_ui, root
+from airflow_provider_tasks.plugin import node_file, nodes, notebook, rendering, workers
 from airflow_provider_tasks.plugin.access import MAY_OPEN, AccessDep, from_our_page
 from airflow_provider_tasks.plugin.tasks import Key, state_of, xcoms
 from airflow_provider_tasks.workers.failures import WorkerError
@@ -32,6 +36,13 @@ POLICY = (
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
 _KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _STATIC = ("page.css", "page.js", "icon.svg", "icon-dark.svg")
+_LOADING = '<p class="dim">Loading…</p>'
+_REFUSALS = {
+    401: "You are not logged in.",
+    403: "You may not see this page. It takes the permission to see plugins, and what belongs to a DAG takes that to "
+    "see the DAG. An administrator of Airflow gives them.",
+    404: "There is no such page.",
+}
 _dags = DBDagBag()
 
 
@@ -54,6 +65,7 @@ KeyDep = Annotated[Key, Depends(_task)]
 def app() -> FastAPI:
     """Return the application."""
     made = FastAPI(title="Worker tasks", docs_url=None, redoc_url=None, openapi_url=None)
+    made.exception_handler(AnyHTTPException)(refusal)
     for path in ("/", "/nodes", "/worker", "/notebook", "/failures"):
         made.get(path, dependencies=[MAY_OPEN], response_class=HTMLResponse)(page)
     made.get("/static/{name}")(static)
@@ -62,6 +74,7 @@ def app() -> FastAPI:
     made.get("/api/workers", dependencies=[MAY_OPEN])(list_workers)
     made.get("/api/worker", dependencies=[MAY_OPEN])(one_worker)
     made.get("/api/nodes", dependencies=[MAY_OPEN])(nodes_of_dag)
+    made.get("/api/node-file", dependencies=[MAY_OPEN])(nodes_of_file)
     made.post("/api/workers/terminate", dependencies=[MAY_OPEN, Depends(from_our_page)])(terminate)
     return made
 
@@ -69,6 +82,27 @@ def app() -> FastAPI:
 def page() -> HTMLResponse:
     """Return the page, which is the same for all; its script asks for what it shows."""
     return HTMLResponse(_file("page.html"), headers={**_HEADERS, "Content-Security-Policy": POLICY})
+
+
+async def refusal(request: Request, error: Exception) -> Response:
+    """Answer what was refused: a page that says why to who opens a page, else JSON, which the pages' script reads."""
+    assert isinstance(error, AnyHTTPException)
+    path = request.url.path.rpartition(f"{PREFIX}/")[2]
+    if path.startswith(("api/", "static/")) or request.method != "GET":
+        return await http_exception_handler(request, error)
+    told, link = _REFUSALS.get(error.status_code, str(error.detail)), ""
+    if error.status_code == status.HTTP_401_UNAUTHORIZED:
+        back = quote(in_the_ui(path.removesuffix("/content"), dict(request.query_params)))
+        link = f' <a href="{root()}/api/v2/auth/login?next={back}" target="_top">Log in</a>'
+    headers = {**_HEADERS, **(error.headers or {})}
+    if path == "notebook/content":
+        dark = request.query_params.get("theme") == "dark"
+        headers["Content-Security-Policy"] = rendering.POLICY
+        return HTMLResponse(rendering.message_page(escape(told), dark=dark), error.status_code, headers)
+    note = f'<p class="note bad" role="alert">{escape(told)}{link}</p>'
+    text = _file("page.html").replace("<body>", "<body data-refused>").replace(_LOADING, note)
+    headers["Content-Security-Policy"] = POLICY
+    return HTMLResponse(text, error.status_code, headers)
 
 
 def static(name: str) -> Response:
@@ -153,6 +187,12 @@ def nodes_of_dag(
         run_id = None if run is None else run.run_id
         rows = nodes.rows(session, dag, run_id, with_xcoms=with_xcoms)
     return {"dag_id": dag_id, "run_id": run_id, "nodes": nodes.nodes_of(dag), "tasks": rows}
+
+
+def nodes_of_file(access: AccessDep) -> dict[str, Any]:
+    """Return the nodes of the configured file, which belong to no DAG: to who may see the tasks of all DAGs."""
+    access.require(access.may_see_tasks(None))
+    return node_file.listing()
 
 
 def notebook_content(key: KeyDep, theme: Literal["light", "dark"] = "light") -> HTMLResponse:

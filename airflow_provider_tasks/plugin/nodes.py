@@ -6,12 +6,14 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
 from airflow_provider_tasks.links.task_instance import WorkerLink
 from airflow_provider_tasks.plugin.tasks import states_of_run, xcoms_of_run
 from airflow_provider_tasks.workers.settings import NODE_CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.orm import Session
 
@@ -26,10 +28,26 @@ def nodes_of(dag: Any) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for task in dag.tasks:
         for node in _declared_nodes(task) if is_ours(task) else ():
-            known = node.get("properties")
-            properties = {key: value for key, value in (known or {}).items() if key != NODE_CONFIG}
-            found.setdefault(str(node["name"]), {**node, "properties": properties})
+            found.setdefault(str(node["name"]), {**node, "properties": shown(node.get("properties") or {})})
     return list(found.values())
+
+
+def shown(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a page tells of a node's properties: no settings of workers, and nothing that Airflow would mask.
+
+    >>> shown({"city": "Oslo", "login": {"password": "hunter22"}, "mirror": "https://bob:hunter22@example.org"})
+    {'city': 'Oslo', 'login': {'password': '***'}, 'mirror': 'https://***@example.org'}
+    """
+    masked: Any = redact({key: value for key, value in properties.items() if key != NODE_CONFIG})
+    return {key: _without_passwords(value) for key, value in masked.items()}
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_passwords(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_passwords(item) for item in value]
+    return _PASSWORD.sub("***@", value) if isinstance(value, str) else value
 
 
 def rows(session: Session, dag: Any, run_id: str | None, *, with_xcoms: bool) -> list[dict[str, Any]]:
@@ -43,7 +61,10 @@ def rows(session: Session, dag: Any, run_id: str | None, *, with_xcoms: bool) ->
 
     """
     states = states_of_run(session, dag.dag_id, run_id) if run_id else {}
-    outcomes = xcoms_of_run(session, dag.dag_id, run_id, "outcome") if run_id and with_xcoms else {}
+    outcomes, workers = (
+        xcoms_of_run(session, dag.dag_id, run_id, name) if run_id and with_xcoms else {}
+        for name in ("outcome", "worker")
+    )
     told = []
     for task in dag.tasks:
         if not is_ours(task):
@@ -54,6 +75,7 @@ def rows(session: Session, dag: Any, run_id: str | None, *, with_xcoms: bool) ->
         for key in ran:
             outcome = outcomes.get(key)
             outcome = outcome if isinstance(outcome, dict) else {}
+            worker = workers.get(key)  # told before there is an outcome
             state, seconds = states.get(key, (None, None))
             told.append(
                 {
@@ -64,7 +86,7 @@ def rows(session: Session, dag: Any, run_id: str | None, *, with_xcoms: bool) ->
                     "state": state,
                     "seconds": seconds,
                     "category": outcome.get("category"),
-                    "worker": outcome.get("worker"),
+                    "worker": worker.get("name") if isinstance(worker, dict) else outcome.get("worker"),
                     "memory": outcome.get("peak_memory"),
                 }
             )
@@ -114,6 +136,8 @@ def _of_repr(text: str) -> dict[str, Any]:
         pass  # a value that is no literal
     return {"name": text, "architecture": "unknown", "properties": {}}
 
+
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 
 _REPR = re.compile(
     r"""Node\((?P<name>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""

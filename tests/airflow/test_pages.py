@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from airflow_provider_tasks.links.addresses import in_the_ui
 from airflow_provider_tasks.workers.by_hand import Worker
 from airflow_provider_tasks.workers.kept import Record
 from airflow_provider_tasks.workers.local import LocalWorker
@@ -18,6 +20,23 @@ from tests.airflow.conftest import PREAMBLE, Run
 
 HOSTILE = "<script>alert(1)</script>"
 PAGES = ("/", "/nodes", "/worker", "/notebook", "/failures")
+
+ASKED_FOR = ("workers", "worker", "nodes", "node-file", "failures")
+
+NODE_FILE = f"""
+nodes:
+  - name: hub
+    architecture: linux/amd64
+    properties:
+      city: "{HOSTILE}"
+      login: {{user: root, password: hunter22}}
+      mirror: https://bob:hunter22@example.org
+      worker_config: {{worker_size: Small, env_variables: {{TOKEN: hunter22}}}}
+  - nodes: [{{name: edge, properties: {{worker_config: {{backend: kubernetes, kubernetes_conn_id: north}}}}}}]
+  - type: uncountable
+    templates: [{{name: cloud, properties: {{worker_config: {{worker_sise: Small}}}}}}]
+    soft_limit: 50
+"""
 
 REPORT = {
     "cells": [
@@ -157,15 +176,34 @@ def set_xcom(ran: dict[str, Any]) -> Iterator[Callable[..., None]]:
 
 
 def test_nobody_gets_anything_without_a_log_in(ask: Callable[..., Asked]) -> None:
-    paths = (*PAGES, "/notebook/content", "/api/workers", "/api/worker", "/api/nodes", "/api/failures")
+    paths = (*PAGES, "/notebook/content", *(f"/api/{name}" for name in ASKED_FOR))
     assert {ask(None).get(path).status_code for path in paths} == {401}
     told = ask(None).post("/api/workers/terminate", {"name": "a", "backend": "local"}, **{"X-Worker-Tasks": "page"})
     assert told.status_code == 401
 
 
 def test_a_user_without_permission_gets_no_page(ask: Callable[..., Asked]) -> None:
-    paths = (*PAGES, "/notebook/content", "/api/workers", "/api/failures")
+    paths = (*PAGES, "/notebook/content", *(f"/api/{name}" for name in ASKED_FOR))
     assert {ask("alice", None).get(path).status_code for path in paths} == {403}
+
+
+def test_who_opens_a_page_is_told_why_there_is_none(ask: Callable[..., Asked]) -> None:
+    nobody = ask(None).get("/worker", task_id=HOSTILE)
+    assert nobody.headers["content-type"].startswith("text/html")
+    assert "You are not logged in." in nobody.text
+    back = in_the_ui("worker", {"task_id": HOSTILE})
+    assert f'<a href="/api/v2/auth/login?next={quote(back)}" target="_top">Log in</a>' in nobody.text
+    refused = ask("alice", None).get("/")
+    assert "You may not see this page." in refused.text
+    assert "Loading…" not in refused.text  # nor does its script ask for anything
+    assert "data-refused" in refused.text
+    for told in (nobody, refused):
+        assert "script-src 'self';" in told.headers["content-security-policy"]
+    content = ask("alice", None).get("/notebook/content")
+    assert "You may not see this page." in content.text
+    assert content.headers["content-security-policy"].startswith("sandbox;")
+    assert "There is no such page." in ask("alice", "viewer").get("/elsewhere").text
+    assert ask("alice", None).get("/api/workers").json() == {"detail": "Forbidden"}
 
 
 def test_the_page_runs_no_script_but_its_own(ask: Callable[..., Asked]) -> None:
@@ -258,6 +296,57 @@ def test_nodes_of_a_dag_and_what_each_got(ask: Callable[..., Asked], ran: dict[s
         ("fails", None, "fails", "failed"),
     }
     assert {node["name"]: node["properties"] for node in told["nodes"]} == {"edge": {"city": "Oslo"}, "core": {}}
+
+
+def test_the_node_file_is_shown_to_who_may_see_all_dags_and_its_secrets_to_nobody(
+    ask: Callable[..., Asked], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "nodes.yaml"
+    path.write_text(NODE_FILE)
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__NODE_FILE", str(path))
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__NAMESPACE", "jobs")
+    assert ask("alice", "viewer").get("/api/node-file").status_code == 403
+    told = ask("root").get("/api/node-file")
+    assert "hunter22" not in told.text
+    assert (told.json()["path"], told.json()["notes"]) == (str(path), [])
+    hub, edge, cloud = told.json()["nodes"]
+    assert hub["properties"] == {
+        "city": HOSTILE,
+        "login": {"user": "root", "password": "***"},
+        "mirror": "https://***@example.org",
+    }
+    assert (hub["name"], hub["architecture"], hub["backend"]) == ("hub", "linux/amd64", "local")
+    assert hub["worker"] == "worker_size=Small, env_variables=(TOKEN)"
+    assert (edge["backend"], edge["kubernetes_conn_id"], edge["namespace"]) == ("kubernetes", "north", "jobs")
+    assert (cloud["name"], cloud["up_to"]) == ("cloud", 50)
+    assert "did you mean 'worker_size'?" in cloud["fault"]
+
+
+@pytest.mark.parametrize(
+    ("written", "option", "note"),
+    [
+        ("", "", None),
+        ("nodes: []", "{path}", None),
+        ("nodes: [{name: 3}]", "{path}", "line 1: nodes[0].name"),
+        ("nodes: [", "{path}", "not YAML"),
+        ("", "{path}.json", "No such file or directory"),
+        ("", "nodes.yaml", "expected an absolute path"),
+    ],
+)
+def test_a_node_file_that_cannot_be_shown_is_told_why(
+    ask: Callable[..., Asked],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+    option: str,
+    note: str | None,
+) -> None:
+    path = tmp_path / "nodes.yaml"
+    path.write_text(written)
+    monkeypatch.setenv("AIRFLOW__WORKER_TASKS__NODE_FILE", option.format(path=path))
+    told = ask("root").get("/api/node-file").json()
+    assert told["nodes"] == []
+    assert [note in one for one in told["notes"]] == ([] if note is None else [True])
 
 
 def test_an_executed_notebook_is_shown_without_its_scripts(ask: Callable[..., Asked], ran: dict[str, Any]) -> None:

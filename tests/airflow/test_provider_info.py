@@ -102,6 +102,7 @@ def test_airflow_finds_the_provider_its_decorator_and_its_settings(run_python) -
         "sizes": "",
         "installation": "airflow",
         "cache_folder": "",
+        "node_file": "",
     }
 
 

@@ -103,15 +103,13 @@ function taskCell(key, tryNumber) {
 async function ask(path, options = {}) {
   const response = await fetch(path, { credentials: "same-origin", ...options });
   if (response.ok) return response.status === 204 ? null : response.json();
-  let detail = "";
+  let detail = response.statusText;
   try {
     const told = (await response.json()).detail;
-    detail = typeof told === "string" ? told : JSON.stringify(told);
-  } catch {
-    detail = response.statusText;
-  }
-  const hints = { 401: "You are not logged in.", 403: "You may not see or do this." };
-  throw new Error(hints[response.status] ?? `${detail} (${response.status})`);
+    detail = typeof told === "string" ? told : told.map((fault) => `${fault.loc.at(-1)}: ${fault.msg}`).join(", ");
+  } catch { /* it is no JSON */ }
+  const hints = { 401: "You are not logged in any more. Load the page again to log in.", 403: "You may not see or do this." };
+  throw Object.assign(new Error(hints[response.status] ?? `${detail} (${response.status})`), { status: response.status });
 }
 
 function show(...parts) {
@@ -276,6 +274,13 @@ async function notebook() {
     el("span", { class: "dim" }, `${key.dag_id}, ${key.run_id}`), el("span", { class: "grow" }), el("a", { href: `worker?${new URLSearchParams(key)}` }, "its worker")), frame);
 }
 
+const architecture = (node) => (node.architecture === "unknown" ? el("span", { class: "dim" }, "unknown") : node.architecture);
+
+function properties(node) {
+  const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  return Object.entries(node.properties ?? {}).map(([name, value]) => el("span", { class: "property" }, el("span", { class: "dim" }, `${name} `), el("span", { class: "mono" }, text(value))));
+}
+
 async function nodes() {
   const chosen = query.get("dag_id") ?? "";
   const options = el("datalist", { id: "dags" });
@@ -290,7 +295,7 @@ async function nodes() {
   });
   if (!chosen) {
     main.append(el("p", { class: "hint" }, "Choose a DAG to see its nodes, and which of them got which implementation."));
-    await known;
+    await Promise.all([known, nodeFile()]);
     return;
   }
   const asked = { dag_id: chosen, ...(query.get("run_id") ? { run_id: query.get("run_id") } : {}) };
@@ -310,11 +315,38 @@ async function nodes() {
     : el("p", { class: "empty" }, "No task of this DAG runs in a worker."));
   if (found.nodes.length) {
     main.append(el("h2", {}, "Nodes"), table(["Name", "Architecture", "Properties"], found.nodes.map((node) => [
-      node.name, node.architecture === "unknown" ? el("span", { class: "dim" }, "unknown") : node.architecture,
-      Object.keys(node.properties ?? {}).length ? el("span", { class: "mono" }, JSON.stringify(node.properties)) : "",
+      node.name, architecture(node), properties(node),
     ])), el("p", { class: "hint" }, "The nodes as the DAG holds them: what it took from its node file when Airflow last read it."));
   }
   await known;
+}
+
+async function nodeFile() {
+  main.append(el("h2", {}, "The node file"));
+  let found;
+  try {
+    found = await ask("api/node-file");
+  } catch (error) {
+    main.append(error.status === 403 ? el("p", { class: "empty" }, "It belongs to no DAG: who may see the tasks of all DAGs sees it.") : note(error.message, true));
+    return;
+  }
+  if (!found.path) {
+    main.append(el("p", { class: "empty" }, "No node file is configured. ", el("span", { class: "mono" }, "[worker_tasks] node_file"), " in Airflow's configuration names the one that is shown here."));
+    return;
+  }
+  main.append(el("p", { class: "hint" }, el("span", { class: "mono" }, found.path)), ...found.notes.map((told) => note(told, true)));
+  if (found.nodes.length) {
+    main.append(table(["Name", "Architecture", "Workers", "Properties"], found.nodes.map((node) => [
+      node.up_to ? [`${node.name}-…`, el("span", { class: "sub" }, `as many as are asked for, numbered, at most ${node.up_to}`)] : node.name,
+      architecture(node),
+      [node.fault ? el("span", { class: "fault" }, node.fault) : node.backend ?? "",
+        node.kubernetes_conn_id ? el("span", { class: "sub" }, `connection ${node.kubernetes_conn_id}`) : "",
+        node.namespace ? el("span", { class: "sub" }, `namespace ${node.namespace}`) : "",
+        node.worker ? el("span", { class: "sub" }, node.worker) : ""],
+      properties(node),
+    ])));
+    if (found.more) main.append(note(`And ${found.more} more, which are not shown.`));
+  } else if (!found.notes.length) main.append(el("p", { class: "empty" }, "The file holds no nodes."));
 }
 
 async function failures() {
@@ -332,5 +364,6 @@ const views = { workers, worker, notebook, nodes, failures };
 for (const link of document.querySelectorAll("nav a")) {
   if (link.dataset.page === view || (link.dataset.page === "workers" && view === "worker")) link.setAttribute("aria-current", "page");
 }
-(views[view] ?? workers)().catch((error) => show(note(error.message, true)));
-if (view === "workers") setInterval(() => { if (!document.hidden && !document.getElementById("ask").open && document.activeElement?.type !== "search") workers(); }, 5000);
+const isRefused = document.body.dataset.refused !== undefined; // then the page says why
+if (!isRefused) (views[view] ?? workers)().catch((error) => show(note(error.message, true)));
+if (!isRefused && view === "workers") setInterval(() => { if (!document.hidden && !document.getElementById("ask").open && document.activeElement?.type !== "search") workers(); }, 5000);
