@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -47,6 +48,22 @@ def test_the_pods_of_running_tasks_are_listed_with_what_kubectl_takes(
             assert shell in lines
     airflow.let_end(DAG_ID, run_id)
     assert airflow.wait_for_run(DAG_ID, run_id) == "success"
+    assert_worker_links_lead_to_what_came_of_it(airflow, run_id, {way: row["name"] for way, row in rows.items()})
+
+
+def assert_worker_links_lead_to_what_came_of_it(
+    airflow: AirflowOnKubernetes, run_id: str, workers: dict[str, str]
+) -> None:
+    """Also of the task that ended in the triggerer, where Airflow makes no links: it has the one from before."""
+    assert airflow.log(DAG_ID, run_id, "deferred").count("Filling up the DagBag") == 1  # no Airflow worker went on
+    for task_id, worker in workers.items():
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id.replace('+', '%2B')}/taskInstances/{task_id}/links"
+        link = airflow.request("GET", path)["extra_links"]["Worker"]
+        page = urlsplit(link.removeprefix("/plugin/worker-tasks"))
+        with as_admin(airflow) as http:
+            told = http.get(page.path.replace("/worker-tasks/", "/worker-tasks/api/"), params=page.query).json()
+        assert (told["state"], told["outcome"]["status"]) == ("success", "success")
+        assert told["worker"]["name"] == told["outcome"]["worker"] == worker
 
 
 def test_a_kept_pod_is_terminated_from_the_page(airflow_on_kubernetes: AirflowOnKubernetes) -> None:
