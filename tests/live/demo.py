@@ -24,6 +24,7 @@ HOME = REPOSITORY / ".demo" / "airflow"
 EXAMPLES = {"examples": REPOSITORY / "dags_examples"}
 DEFAULT_PORT = 8080
 RUN_TIMEOUT = 300
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class CannotRun(Exception):
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=["demo", "ui"])
     parser.add_argument("--port", type=int, help=f"of the UI (default: {DEFAULT_PORT}, or a free one)")
     given = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, _end)
     try:
         return demo() if given.what == "demo" else ui(given.port)
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
+    for each in _ENDING:  # a second one would leave processes of Airflow behind
+        signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
