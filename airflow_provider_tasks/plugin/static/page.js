@@ -155,7 +155,8 @@ async function workers(message = null) {
   try {
     found = await ask("api/workers");
   } catch (error) {
-    if (!last || message) show(note(error.message, true));
+    const isRefused = error.status === 401 || error.status === 403; // what was shown before is nobody's business now
+    if (!last || message || isRefused) show(note(error.message, true));
     return;
   }
   last = found;
@@ -364,6 +365,6 @@ const views = { workers, worker, notebook, nodes, failures };
 for (const link of document.querySelectorAll("nav a")) {
   if (link.dataset.page === view || (link.dataset.page === "workers" && view === "worker")) link.setAttribute("aria-current", "page");
 }
-const isRefused = document.body.dataset.refused !== undefined; // then the page says why
-if (!isRefused) (views[view] ?? workers)().catch((error) => show(note(error.message, true)));
-if (!isRefused && view === "workers") setInterval(() => { if (!document.hidden && !document.getElementById("ask").open && document.activeElement?.type !== "search") workers(); }, 5000);
+const isShown = document.body.dataset.refused === undefined; // else the page says why
+if (isShown) (views[view] ?? workers)().catch((error) => show(note(error.message, true)));
+if (isShown && view === "workers") setInterval(() => { if (!document.hidden && !document.getElementById("ask").open && document.activeElement?.type !== "search") workers(); }, 5000);
