@@ -220,7 +220,7 @@ def add(numbers) -> int:
 
 @dag(schedule=None, start_date=START)
 def kubernetes_many():
-    add(one_of_many.expand(number=list(range(30))))
+    add(one_of_many.expand(number=list(range(100))))
 
 
 kubernetes_many()
