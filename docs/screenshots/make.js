@@ -3,7 +3,8 @@
 //     npm install playwright-core
 //     node docs/screenshots/make.js http://127.0.0.1:8080 admin PASSWORD RUN_ID [CHROMIUM]
 //
-// Start the run with {"seconds": 600, "reports": "/tmp/reports"}, so that one of its tasks still runs.
+// Start the run with {"seconds": 600, "reports": "/tmp/reports"}, so that one of its tasks still runs, and Airflow with
+// a node file in [worker_tasks] node_file.
 const path = require("path");
 const { chromium } = require("playwright-core");
 
@@ -16,6 +17,7 @@ const pictures = [
   ["links.png", "light", 1180, 560, `${task}/fails/details`, (page) => page.getByText("About this failure")],
   ["workers.png", "light", 1180, 420, "/plugin/worker-tasks", (page) => framed(page, "button.danger")],
   ["nodes.png", "light", 1180, 640, `${ours}/nodes?dag_id=worker_pages&run_id=${encodeURIComponent(run)}`, (page) => framed(page, "td")],
+  ["node-file.png", "light", 1180, 520, `${ours}/nodes`, (page) => framed(page, "td")],
   ["notebook.png", "dark", 1180, 760, `${ours}/notebook?${of}&task_id=report&map_index=-1`, (page) => page.frameLocator("iframe").frameLocator("iframe").locator("h1").first()],
   ["narrow.png", "dark", 420, 620, "/plugin/worker-tasks", (page) => framed(page, "button.danger")],
 ];
