@@ -13,17 +13,8 @@ PYTHON ?= $(shell for candidate in python3.11 python3; do \
 # Bytecode is compiled once here, not by every process of Airflow at its first start.
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
-PYTEST := $(BIN)/python -m pytest
-# Of pytest's exit codes, 1 says that tests failed and all were run: those get a second chance, alone. Whatever else went
-# wrong (a file that can't be imported, a process that died, a run that was ended) is a failure at once, but for 5: no
-# test was found, which is no fault where somebody asked for a few. Each part keeps its own list of what failed.
-# Tests of a file share what is expensive, so that one process runs them all.
-# Tests of pods run side by side: they wait for the cluster most of the time.
-POD_TESTS ?= 6
-TESTS ?= auto
-
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test coverage .coverage-of-nothing lint format docs links benchmark build clean
+.PHONY: help demo ui test coverage lint format docs links benchmark build clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,32 +26,10 @@ ui: $(VENV)/.installed  ## run Airflow with the examples until Ctrl-C (PORT=8080
 	@$(BIN)/python -m tests.live.demo ui $(if $(PORT),--port $(PORT))
 
 test: lint docs  ## check, build the documentation, then run all tests (ARGS="-k name" is handed to pytest)
-	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && status=0 && number=0 && \
-	export AIRFLOW_HOME="$$home/airflow" && \
-	once() { $(PYTEST) $(COVER) -o cache_dir="$$home/part-$$number" -m "$$@" $(ARGS); } && \
-	part() { number=$$((number + 1)); once "$$@" || { code=$$?; \
-		if [ $$code -eq 1 ]; then \
-			echo "Those that failed, once more and one at a time: what fails by itself too is a failure."; \
-			once "$$1" --last-failed --last-failed-no-failures none --maxfail 5 || status=$$?; \
-		elif [ $$code -ne 5 ] || [ -z "$(ARGS)" ]; then status=$$code; fi; }; }; \
-	part "not kubernetes and not live" -n $(TESTS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder; \
-	part "live and not kubernetes"; \
-	if [ -z "$${TEST_KUBECONFIG:-}" ]; then \
-		echo "The Kubernetes suite did NOT run: TEST_KUBECONFIG is not set."; \
-	else \
-		part "kubernetes and not live and not breaks_the_cluster" -n $(POD_TESTS) --maxschedchunk 1; \
-		part "breaks_the_cluster"; \
-		part "kubernetes and live and not breaks_the_cluster"; \
-		echo "The Kubernetes suite ran, on the cluster of $$TEST_KUBECONFIG."; \
-	fi; \
-	exit $$status
+	@$(BIN)/python -m tests.everything $(ARGS)
 
-coverage: COVER := --cov --cov-report= --cov-append
-coverage: .coverage-of-nothing test  ## run all tests as `make test` does, and show which lines no test has run
-	@$(BIN)/coverage report --skip-covered
-
-.coverage-of-nothing: | $(VENV)/.installed-for-tests
-	@$(BIN)/coverage erase
+coverage: $(VENV)/.installed-for-tests  ## run all tests and show which lines none of them has run
+	@$(BIN)/python -m tests.everything --coverage $(ARGS)
 
 lint: $(VENV)/.installed-for-tests  ## ruff, mypy and the rules about imports
 	$(BIN)/ruff check .

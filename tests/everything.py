@@ -1,0 +1,129 @@
+"""All tests in their parts, as ``make test`` runs them: ``python -m tests.everything [--coverage] [pytest's options]``.
+
+A part that mostly waits runs beside one that keeps the machine busy; what it says is shown when both have ended. What
+failed in a part runs once more by itself: a test that a busy machine kept from passing is none that fails. Anything
+else that goes wrong (a file that can't be imported, a process that died, a run that was ended) is a failure at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+FAILED, NOTHING_FOUND = 1, 5
+"""Exit codes of pytest: some tests failed and all were run; there was no test."""
+
+MOST_AGAIN = 5
+"""Tests that may fail once more before the others are not tried."""
+
+BY_FILE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+"""A file's tests share what is expensive, so that one process runs them all."""
+
+SIDE_BY_SIDE = ("-n", os.environ.get("POD_TESTS", "6"), "--maxschedchunk", "1")
+"""Tests of pods wait for the cluster most of the time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tests that run together: those that the expression ``marks`` names, with these options of pytest."""
+
+    name: str
+    marks: str
+    options: tuple[str, ...] = ()
+
+
+PLAIN = Part("plain", "not kubernetes and not live", BY_FILE)
+LIVE = Part("live", "live and not kubernetes")
+FAULTS = Part("faults", "breaks_the_cluster")
+PODS = Part("pods", "kubernetes and not live and not breaks_the_cluster", SIDE_BY_SIDE)
+LIVE_PODS = Part("live_pods", "kubernetes and live and not breaks_the_cluster")
+
+
+class Suite:
+    """Runs parts.
+
+    Args:
+        home: a folder for what they write: Airflow's home, pytest's cache, what coverage has counted.
+        arguments: options of pytest for all parts.
+        coverage: count the lines that run.
+
+    """
+
+    def __init__(self, home: Path, arguments: Sequence[str], *, coverage: bool) -> None:
+        self.status = 0
+        self._home = home
+        self._arguments = arguments
+        self._coverage = ["--cov", "--cov-report=", "--cov-append"] if coverage else []
+
+    def run(self, part: Part, *, beside: Part | None = None) -> None:
+        """Run a part, and another one at the same time."""
+        if beside is None:
+            self._judge(part, self._start(part, part.options).wait())
+            return
+        with open(self._home / f"{beside.name}.output", "w+") as output:
+            other = self._start(beside, beside.options, output)
+            try:
+                code = self._start(part, part.options).wait()
+                other.wait()
+            finally:
+                other.terminate()
+            output.seek(0)
+            print(output.read(), end="", flush=True)
+        self._judge(part, code)
+        self._judge(beside, other.returncode)
+
+    def _judge(self, part: Part, code: int) -> None:
+        """Take note of how a part ended; what failed gets its second chance."""
+        if code == FAILED:
+            print("Those that failed, once more and one at a time: what fails by itself too is a failure.", flush=True)
+            again = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", str(MOST_AGAIN))
+            code = self._start(part, again).wait()
+        elif code == NOTHING_FOUND and self._arguments:
+            code = 0  # somebody asked for a few, which are in other parts
+        self.status = self.status or code
+
+    def _start(self, part: Part, options: Sequence[str], output: IO[str] | None = None) -> subprocess.Popen[bytes]:
+        folder = self._home / part.name
+        environment = {"AIRFLOW_HOME": str(folder / "airflow"), "COVERAGE_FILE": str(folder / ".coverage")}
+        folder.mkdir(exist_ok=True)
+        argv = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder / 'cache'}", "-m", part.marks]
+        return subprocess.Popen(
+            [*argv, *self._coverage, *options, *self._arguments],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all parts and return the exit code."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--coverage", action="store_true")
+    asked, rest = parser.parse_known_args(arguments)
+    with tempfile.TemporaryDirectory() as home:
+        suite = Suite(Path(home), rest, coverage=asked.coverage)
+        cluster = os.environ.get("TEST_KUBECONFIG")
+        if cluster:
+            suite.run(PLAIN, beside=FAULTS)
+            suite.run(PODS, beside=LIVE)
+            suite.run(LIVE_PODS)
+            print(f"The Kubernetes suite ran, on the cluster of {cluster}.")
+        else:
+            suite.run(PLAIN, beside=LIVE)
+            print("The Kubernetes suite did NOT run: TEST_KUBECONFIG is not set.")
+        if asked.coverage:
+            coverage = [sys.executable, "-m", "coverage"]
+            subprocess.call([*coverage, "combine", "--quiet", *map(str, Path(home).glob("*/.coverage"))])
+            subprocess.call([*coverage, "report", "--skip-covered"])
+    return suite.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
