@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tasks.model.describe import describe
+from airflow_provider_tasks.model.errors import NodeFormatError
 from airflow_provider_tasks.model.reading import Source, decode_json, find_fault, path_text, sorted_copy
 from airflow_provider_tasks.model.suggest import did_you_mean
 
@@ -193,7 +194,17 @@ def _checked(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
 def as_node(node: Any) -> Node | None:
     """Return a node that may be given as its JSON.
 
+    Raises:
+        NodeFormatError: it is not a node's JSON.
+
     >>> as_node({"name": "edge-1"}), as_node(None)
     (Node('edge-1'), None)
+    >>> as_node("edge-1")
+    Traceback (most recent call last):
+    ...
+    airflow_provider_tasks.model.errors.NodeFormatError: node='edge-1' is a text, and no node's JSON; \
+pass node=Node('edge-1')
     """
+    if isinstance(node, str) and not node.lstrip().startswith("{"):
+        raise NodeFormatError(f"node={node!r} is a text, and no node's JSON; pass node=Node({node!r})")
     return node if node is None or isinstance(node, Node) else Node.from_json(node)

@@ -15,6 +15,7 @@ from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from airflow_provider_tasks.links.task_instance import FailureLink, WorkerLink
 from airflow_provider_tasks.model.node import Node, as_node
 from airflow_provider_tasks.operators.documentation import documentation, is_documented
+from airflow_provider_tasks.operators.made_at import NamesItsPlace
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
 from airflow_provider_tasks.workers.config import WorkerConfig
@@ -79,7 +80,7 @@ def is_put_off(value: Any) -> bool:
     return hasattr(value, "resolve") and hasattr(value, "iter_references")
 
 
-class WorkerOperator(BaseOperator):
+class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
     """Runs something in a worker; what, is up to the subclass.
 
     Args:
@@ -180,7 +181,7 @@ class WorkerOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run it in a worker and return its result."""
         from airflow_provider_tasks.operators import deferral, memory
-        from airflow_provider_tasks.operators.log import RunLog
+        from airflow_provider_tasks.operators.log import RunLog, on_node
         from airflow_provider_tasks.operators.outcomes import outcome_xcom
         from airflow_provider_tasks.workers.failures import WorkerError
         from airflow_provider_tasks.workers.outcomes import outcome_of
@@ -201,9 +202,7 @@ class WorkerOperator(BaseOperator):
                 try:
                     work = self.prepare(context, node)
                     about |= {"implementation": work.implementation, "worker": worker.name}
-                    # Only the node's name: its properties are the user's, and may hold what no log should.
-                    where = f" on node {node.name} ({node.architecture.value})" if node else ""
-                    self.log.info("Running %s%s", work.implementation, where)
+                    self.log.info("Running %s%s", work.implementation, on_node(node))
                     log.group("Settings", settings.lines())
                     if settings.backend == "kubernetes":
                         log.note(worker.place)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_tasks.model.node import Architecture, Node
 from airflow_provider_tasks.runtime.tee import GROUP_BEGIN, GROUP_END
 from airflow_provider_tasks.workers.outcomes import timeline_line
 from airflow_provider_tasks.workers.quantities import format_bytes
@@ -115,6 +116,20 @@ class RunLog:
         while self._open > left:
             self._log.info(END)
             self._open -= 1
+
+
+def on_node(node: Node | None) -> str:
+    """Return where a task runs, for the line that says what runs.
+
+    Of the node only its name is told: its properties are the user's, and may hold what no log should.
+
+    >>> on_node(Node("edge", architecture=Architecture.LINUX_ARM64)), on_node(Node("shop")), on_node(None)
+    (' on node edge (linux/arm64)', ' on node shop', '')
+    """
+    if node is None:
+        return ""
+    known = node.architecture is not Architecture.UNKNOWN
+    return f" on node {node.name} ({node.architecture.value})" if known else f" on node {node.name}"
 
 
 def _figures(outcome: Outcome, memory: int | None) -> Iterator[str]:

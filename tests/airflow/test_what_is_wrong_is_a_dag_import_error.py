@@ -76,7 +76,7 @@ with DAG("a_dag"):
             "pass",
             "unknown worker_size 'Tiny'",
         ),
-        ("TaskOperator(task_id='t', task=Ping('a'), node='edge')", "pass", "Node"),
+        ("TaskOperator(task_id='t', task=Ping('a'), node='edge')", "pass", "pass node=Node('edge')"),
         ("task.worker(requirements=['true'])(Ping)", "pass", "requirements of a class are its attribute"),
         ("task.worker(dict)", "pass", "expected a subclass of Task or TaskDispatcher, or a function"),
     ],
@@ -85,6 +85,16 @@ def test_it_names_what_was_found_and_what_to_do(parse, body, dispatch, expected)
     parsed = parse(PING.format(body=body, dispatch=dispatch))
     assert expected in parsed.error
     assert not parsed.dags
+
+
+@pytest.mark.parametrize(
+    "body", ["TaskOperator(task_id='t', task=Dispatcher(), node=EDGE)", "task.worker(Ping)('a', 0)"]
+)
+def test_it_names_the_line_that_makes_the_task(parse, dags_folder, body):
+    parsed = parse(PING.format(body=body, dispatch="pass"))
+    path = dags_folder / "dag_file.py"
+    line = path.read_text().splitlines().index(f"    {body}") + 1
+    assert f"is made in {path}, line {line}." in parsed.error
 
 
 @pytest.mark.parametrize(
