@@ -23,8 +23,10 @@ def add(commands: Any) -> None:
         summary="run a .py, .sh or .ipynb file in a worker",
         example="run task.sh -p day=2026-01-31 --keep -- --an-option of-the-script",
     )
-    run.add_argument("file", help="the file; its folder goes along")
-    run.add_argument("words", nargs="*", metavar="ARG", help="arguments of a script; behind -- if one has a dash")
+    run.add_argument("file", metavar="FILE", help="the file; its folder goes along")
+    run.add_argument(
+        "words", nargs="*", default=[], metavar="ARG", help="arguments of a script; behind -- if one has a dash"
+    )
     run.add_argument(
         "-p",
         "--parameter",

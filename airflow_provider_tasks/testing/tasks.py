@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_tasks.model.dispatch import resolve_task
+from airflow_provider_tasks.model.dispatch import resolve_task, task_advice
 from airflow_provider_tasks.model.node import as_node
 from airflow_provider_tasks.model.results import Failure, Success
 from airflow_provider_tasks.model.task import Task, TaskDispatcher
@@ -99,6 +99,7 @@ def run_in_worker(
 
     Raises:
         DispatchError: a dispatcher gives no task for the node.
+        TypeError: it is the class of a task, and no instance.
         WorkerError: the worker reported nothing: a setting is wrong, the task can't be packed.
 
     >>> class Add(Task):
@@ -121,6 +122,8 @@ def run_in_worker(
         work, args = work(*args), ()
     node = as_node(node)
     commands: list[str] = []
+    if isinstance(work, type) and issubclass(work, (Task, TaskDispatcher)):
+        raise TypeError(f"run_in_worker({work.__name__}): {task_advice(work)}")
     if isinstance(work, (Task, TaskDispatcher)):
         work = resolve_task(work, node)
         commands = work.requirements

@@ -177,7 +177,9 @@ class Worker:
         error = error_of(outcome)
         if raise_on_failure:
             raise error
-        for line in [*traceback_lines(outcome.exceptions), str(error)]:
+        shown = traceback_lines(outcome.exceptions)
+        is_told = bool(shown) and shown[-1].endswith(error.summary)
+        for line in [*shown, error.advice if is_told and error.advice else str(error)]:
             say(line)
         return False
 

@@ -69,6 +69,11 @@ def _of_outcome(outcome: Outcome, facts: Facts, sizes: Mapping[str, WorkerSize])
         retry = outcome.retry
         if outcome.exit_code is not None and not outcome.exceptions and not outcome.has_result:
             advice = "Something in it ended the process: os._exit, a crash of a library, or a handler at exit."
+        elif any(told.type.endswith("ScriptFailedError") for told in outcome.exceptions):
+            advice = (
+                "What the script printed says why. A module that it lacks comes with a startup script "
+                "(startup_script='pip install …')."
+            )
         elif not retry:
             advice = "The task asked not to be tried again (FailTask)."
         if out_of_memory(facts, sizes) is not None:
@@ -85,6 +90,8 @@ def _of_outcome(outcome: Outcome, facts: Facts, sizes: Mapping[str, WorkerSize])
         if detail.get("root") == "no" and _wants_root(detail["output"]):
             advice = "The command needs root, which the worker does not run as: " + advice[0].lower() + advice[1:]
             advice += " WorkerConfig(run_as_root=True) makes a pod's worker root."
+        elif detail.get("exit_code") == "127":
+            advice = "The worker has no such command: correct its name, install it before, or use a worker that has it."
     elif category == "memory" and outcome.peak_memory and detail.get("memory_limit", "").isdecimal():
         limit = int(detail["memory_limit"])
         summary = f"the task held {outcome.peak_memory:,} bytes of memory, its limit is {format_bytes(limit)}"

@@ -70,6 +70,11 @@ def test_a_task_runs_in_a_worker_with_its_requirements(run_in_worker) -> None:
     assert ran.outcome.timeline["run"] >= 0
 
 
+def test_the_class_of_a_task_is_not_run_as_a_function(run_in_worker) -> None:
+    with pytest.raises(TypeError, match="that is a class; make an instance of it: Divide"):
+        run_in_worker(Divide)
+
+
 def test_requirements_can_be_left_out(run_in_worker) -> None:
     assert run_in_worker(Divide(7, 2), requirements=False).output == ["dividing"]
 

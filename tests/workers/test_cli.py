@@ -51,7 +51,7 @@ def test_exit_codes(capsys):
     Path("task.sh").write_text("exit 7")
     Path("worker.yaml").write_text("startup_script: exit 5")
     assert main(["run", "task.sh"]) == 1
-    assert "task.sh ended with exit code 7" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("task.sh ended with exit code 7") == 1
     assert main(["run", "none.sh"]) == 2
     assert "there is no file" in capsys.readouterr().err
     assert main(["run", "task.sh", "--worker-size", "Tyni"]) == 2

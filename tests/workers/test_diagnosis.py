@@ -51,6 +51,16 @@ def test_a_task_that_ended_its_process_is_told_what_can_do_so():
     assert failed("task", exit_code=3).advice.startswith("Something in it ended the process: os._exit")
 
 
+def test_a_script_is_told_where_its_reason_and_its_packages_are():
+    diagnosis = failed("task", "a.py ended with exit code 1", exceptions=(ExceptionInfo("x.ScriptFailedError", "a"),))
+    assert diagnosis.advice.startswith("What the script printed says why.")
+
+
+def test_a_command_that_is_not_there_is_told_apart_from_one_that_fails():
+    detail = {"exit_code": "127", "output": "sh: aptget: not found\n"}
+    assert failed("environment", detail=detail).advice.startswith("The worker has no such command")
+
+
 def test_a_task_that_asked_for_no_retry_gets_none():
     diagnosis = failed("task", retry=False, exceptions=(ExceptionInfo("FailTask", "x"),))
     assert (diagnosis.retry, diagnosis.advice) == (False, "The task asked not to be tried again (FailTask).")
