@@ -145,14 +145,14 @@ def path(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def original(path) -> str:
-    """The hash of the file that twenty processes with other hash seeds agree on."""
+    """The hash of the file that eight processes with other hash seeds agree on."""
     path.write_text(DAG_FILE)
     for name, text in (BESIDE | FILES).items():
         beside = path.parent / name
         beside.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text)
     with ThreadPoolExecutor(2) as pool:
-        found = set(pool.map(lambda seed: hashes_of(path, seed), range(1, 21)))
+        found = set(pool.map(lambda seed: hashes_of(path, seed), range(1, 9)))
     assert len(found) == 1
     return found.pop()
 
@@ -164,7 +164,7 @@ def hashes(path) -> Iterator[Callable[[Path], str]]:
     parser.close()
 
 
-def test_twenty_processes_with_other_hash_seeds_agree(original):
+def test_eight_processes_with_other_hash_seeds_agree(original):
     assert original.startswith("HASH stable ")
 
 

@@ -128,7 +128,7 @@ class TestNothingIsLeft:
         assert os.listdir(tmp_path / "temporary") == []
 
     def test_after_a_cell_that_took_too_long(self, sleeps, capsys):
-        assert not execute_notebook(sleeps, execution_timeout=1).success
+        assert not execute_notebook(sleeps, execution_timeout=3).success
         kernel, child = ids_in(capsys.readouterr().out)
         assert not is_running(kernel)
         assert not is_running(child)
