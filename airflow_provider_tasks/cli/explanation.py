@@ -112,7 +112,7 @@ class _Explainer:
             operator=operator.operator_name,
             node=LATER if is_put_off(node) else known,
             picks=list(declared.picks),
-            requirements=None if declared.requirements is None else list(declared.requirements),
+            requirements=list(declared.requirements) if declared.settled else None,
         )
         layers = []
         for source, layer in operator.declared_settings(known):

@@ -52,19 +52,10 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
         self.requirements = requirements
         self.describe(_name(python_callable), python_callable, list(requirements))
 
-    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
-        """Return the function, and the requirements."""
-        return self.python_callable, self.requirements
-
-    def is_documented(self) -> bool:
-        """Whether the author did; what the decorator says may be said better where more is known."""
-        return super().is_documented() and self.doc_md != documentation(
-            _name(self.python_callable), of=self.python_callable
-        )
-
     def declared(self) -> Declared:
         """Return which function runs."""
-        return Declared([Pick("", _name(self.python_callable))], self.requirements)
+        function = self.python_callable
+        return Declared([Pick("", _name(function))], self.requirements, function)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the function with its arguments, those of Airflow's context filled in."""
@@ -116,10 +107,6 @@ class TaskClassOperator(WorkerOperator):
     @property
     def _task_class(self) -> type[Task] | type[TaskDispatcher]:
         return self.python_callable.task_class  # type: ignore[attr-defined,no-any-return]
-
-    def is_documented(self) -> bool:
-        """Whether the author did; what the decorator says may be said better where more is known."""
-        return super().is_documented() and self.doc_md != documentation(_name(self._task_class), of=self._task_class)
 
     def declared(self) -> Declared:
         """Return which task runs, and which dispatcher has picked it."""

@@ -58,6 +58,8 @@ def describe_arguments(args: Iterable[object], kwargs: Mapping[str, object]) -> 
 
 
 def _text(value: object, depth: int) -> str:
+    if value is None or type(value) in (bool, int, float):
+        return _cut(repr(value), _MAX_LENGTH)  # most arguments are; what follows asks a lot
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, (str, bytes)):

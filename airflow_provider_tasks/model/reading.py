@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 from airflow_provider_tasks.model.errors import NodeFormatError
@@ -127,6 +128,8 @@ def find_fault(value: object, path: Path = ()) -> tuple[Path, str] | None:
         for key, item in value.items():
             if not isinstance(key, str):
                 return path, f"has the key {_found(key)}; expected a string: {str(key)!r}"
+            if type(item) in (str, int, bool) and len(path) < _MAX_DEPTH:
+                continue  # as most are
             if fault := find_fault(item, (*path, key)):
                 return fault
         return None
@@ -140,7 +143,8 @@ def sorted_copy(value: Any) -> Any:
     {'a': 3, 'b': [{'c': 2, 'd': 1}]}
     """
     if isinstance(value, dict):
-        return {key: sorted_copy(value[key]) for key in sorted(value)}
+        items = sorted(value.items(), key=itemgetter(0))
+        return {key: sorted_copy(item) if isinstance(item, (dict, list)) else item for key, item in items}
     return [sorted_copy(item) for item in value] if isinstance(value, list) else value
 
 

@@ -14,7 +14,7 @@ from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
 from airflow_provider_tasks.links.task_instance import FailureLink, WorkerLink
 from airflow_provider_tasks.model.node import Node, as_node
-from airflow_provider_tasks.operators.documentation import documentation, is_documented
+from airflow_provider_tasks.operators.documentation import Documentation, documentation, is_documented
 from airflow_provider_tasks.operators.made_at import NamesItsPlace
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
@@ -58,10 +58,16 @@ class Pick(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """What an operator runs, as far as that is known where the DAG is parsed; ``requirements`` may be None."""
+    """What an operator runs, as far as that is known where the DAG is parsed.
+
+    ``requirements`` are those that are known, which are all of them where they are ``settled``; ``of`` is the function,
+    the class or the instance whose docstring tells of it.
+    """
 
     picks: Sequence[Pick]
-    requirements: Sequence[str] | None
+    requirements: Sequence[str] = ()
+    of: Any = None
+    settled: bool = True
 
 
 def is_put_off(value: Any) -> bool:
@@ -70,6 +76,8 @@ def is_put_off(value: Any) -> bool:
     >>> is_put_off(["{{ ds }}"]), is_put_off({"a": 1})
     (True, False)
     """
+    if value is None or isinstance(value, (Node, bool)):
+        return False
     if isinstance(value, str):
         return "{{" in value or "{%" in value
     if isinstance(value, Mapping):
@@ -114,6 +122,13 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
     may_end_in_triggerer: ClassVar[bool] = True
     """Whether the worker's result is the task's, so that a trigger may end the task with it."""
 
+    # Of the class until they are set: each one that is set takes its time in each of a DAG's thousand operators.
+    implementation: Digest | str = ""
+    failure_category: str | None = None
+    _runs: str = ""
+    _worker: WorkerBackend | None = None
+    _killed: bool = False
+
     def __init__(
         self,
         *,
@@ -136,10 +151,6 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
         self.fail_on_failure = fail_on_failure
         self.pickle_results = pickle_results
         self.deferrable = deferrable
-        self.implementation: Digest | str = ""
-        self._worker: WorkerBackend | None = None
-        self._killed = False
-        self.failure_category: str | None = None
         self._check_size()
 
     def describe(self, name: str, *parts: Any) -> None:
@@ -150,29 +161,34 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
         settings = (*declared, self.pickle_results, self.fail_on_failure)
         shown = ["(put off)" if is_put_off(part) else _as_text(part) for part in settings]
         self.implementation = Digest([*parts, *shown], Bundle.around(*code, file=dag.fileloc if dag else None), name)
-        if not self.is_documented():
-            of, requirements = self.documented(*parts)
-            self.doc_md = documentation(
-                name,
-                of=of,
-                node=self.node,
-                requirements=requirements,
-                config=self.worker_config,
-                default_config=self.default_worker_config,
-            )
+        self._runs = name
 
-    def is_documented(self) -> bool:
-        """Whether the author of the DAG wrote what Airflow's UI is to tell of this task."""
-        return is_documented(vars(self))
+    @property
+    def doc_md(self) -> str | None:
+        """What Airflow's UI tells of this task: what its author wrote, or else what is declared, put together now.
 
-    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
-        """Return what has a docstring for Airflow's UI, and the requirements, of what :meth:`describe` is told."""
-        of = parts[0] if parts else None
-        return of, getattr(of, "requirements", ())
+        Airflow asks for it where it serializes the DAG, and not where it parses the DAG to run one of its tasks.
+        """
+        given: str | None = vars(self).get("_doc_md")
+        if not self._runs or is_documented(vars(self)) or (given and not isinstance(given, Documentation)):
+            return given
+        declared = self.declared()
+        return documentation(
+            self._runs,
+            of=declared.of,
+            node=self.node,
+            requirements=declared.requirements,
+            config=self.worker_config,
+            default_config=self.default_worker_config,
+        )
+
+    @doc_md.setter
+    def doc_md(self, given: str | None) -> None:
+        self._doc_md = given
 
     def declared(self) -> Declared:
         """Return what is to run, as far as that is known before the Airflow task runs."""
-        return Declared([Pick("", None)], None)
+        return Declared([Pick("", None)], settled=False)
 
     @abstractmethod
     def prepare(self, context: Context, node: Node | None) -> Work:
@@ -352,10 +368,9 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
 
     def _check_size(self) -> None:
         """Refuse, where the DAG is parsed, a size that there is not."""
-        declared = [self.worker_config, self.default_worker_config]
-        if isinstance(self.node, Node):
-            declared.append(as_declared(self.node[NODE_CONFIG]))
-        found = (config.get("worker_size") for config in declared if isinstance(config, Mapping))
+        own = self.node[NODE_CONFIG] if isinstance(self.node, Node) else None
+        declared = (self.worker_config, self.default_worker_config, as_declared(own))
+        found = [config.get("worker_size") for config in declared if isinstance(config, Mapping)]
         names = {str(name) for name in found if name is not None and not is_put_off(name)}
         if names:
             from airflow_provider_tasks.workers.settings import read_sizes
@@ -389,8 +404,10 @@ def _as_text(setting: Any) -> str:
     """Return plain data, or a node, as text that is the same in every process."""
     if setting is None or isinstance(setting, bool):
         return str(setting)
-    plain = setting.to_json() if isinstance(setting, Node) else setting
-    return json.dumps(plain, sort_keys=True, default=repr)
+    return _JSON.encode(setting.to_json() if isinstance(setting, Node) else setting)
+
+
+_JSON = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 def _result(kind: str, value: Any) -> dict[str, Any]:

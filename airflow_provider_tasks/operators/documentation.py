@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tasks.model.node import Architecture, Node
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 _LATER = "*known when the task runs*"
+
+
+class Documentation(str):
+    """Documentation that no author wrote."""
+
+    __slots__ = ()
 
 
 DOCUMENTS = ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")
@@ -34,7 +41,7 @@ def documentation(
     requirements: Sequence[str] = (),
     config: Any = None,
     default_config: Any = None,
-) -> str:
+) -> Documentation:
     """Return what there is to say of a task where the DAG is parsed, as Markdown; no value that may be secret.
 
     Args:
@@ -55,7 +62,9 @@ def documentation(
     pip install scapy
     ```
     """
-    docstring = getattr(of if isinstance(of, type) or inspect.isroutine(of) else type(of), "__doc__", None)
+    docstring = None
+    if of is not None:
+        docstring = getattr(of if isinstance(of, type) or inspect.isroutine(of) else type(of), "__doc__", None)
     facts = [("Runs", f"`{name}`")]
     if isinstance(node, Node):
         architecture = "" if node.architecture is Architecture.UNKNOWN else f" ({node.architecture.value})"
@@ -67,10 +76,16 @@ def documentation(
             facts.append((title, described(declared).replace("`", "'")))
         elif declared is not None:
             facts.append((title, _LATER))
-    parts = [inspect.cleandoc(docstring)] if of is not None and docstring else []
+    return _written(docstring or "", tuple(facts), tuple(requirements))
+
+
+@lru_cache(maxsize=512)
+def _written(docstring: str, facts: tuple[tuple[str, str], ...], requirements: tuple[str, ...]) -> Documentation:
+    """Write it down; of a thousand tasks many have the same to tell."""
+    parts = [inspect.cleandoc(docstring)] if docstring else []
     parts.append("\n".join(f"- **{title}** {text}" for title, text in facts))
     if requirements:
         commands = "\n".join(_PASSWORD.sub("***@", command.strip()) for command in requirements)
         fence = "```" if "```" not in commands else "~~~~"
         parts.append(f"**Requirements**\n\n{fence}sh\n{commands}\n{fence}")
-    return "\n\n".join(parts)
+    return Documentation("\n\n".join(parts))

@@ -108,16 +108,12 @@ class FileOperator(WorkerOperator):
         check_declared(kwargs.get("worker_config"))
         return TriedPartial.of(super().partial, kwargs)
 
-    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
-        """Return the requirements; a file has no docstring that could be had without reading it."""
-        return None, self.requirements
-
     @abstractmethod
     def call(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return what the runtime is to do with the file of this ``name`` in the worker, and its arguments."""
 
     def declared(self) -> Declared:
-        """Return which file runs."""
+        """Return which file runs; it has no docstring that could be had without reading it."""
         name = None if self._is_named_late else os.path.basename(self.file_name)
         return Declared([Pick("", name)], self.requirements)
 

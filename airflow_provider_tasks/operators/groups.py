@@ -186,15 +186,17 @@ class DeployedTaskOperator(TaskOperator):
 
     Args:
         deployment: the pipeline on its node.
+        name: what the task is called in it.
         step: what comes before the task.
         ids: the Airflow ids of the pipeline's tasks by their names in it.
 
     """
 
     def __init__(
-        self, *, task: Task, deployment: Deployment, step: Step, ids: Mapping[str, str], **kwargs: Any
+        self, *, task: Task, deployment: Deployment, name: str, step: Step, ids: Mapping[str, str], **kwargs: Any
     ) -> None:
         self._deployment = deployment
+        self._name = name
         self._step = step
         self._ids = ids
         super().__init__(task=task, node=deployment.node, **kwargs)
@@ -204,16 +206,11 @@ class DeployedTaskOperator(TaskOperator):
         conditions = sorted(self._step.conditions.items())
         super().describe(name, *parts, self._deployment.environment_definition.to_json(), conditions)
 
-    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
-        """Return the task, and the requirements of the whole deployment."""
-        return parts[0], self._deployment.environment_definition.commands
-
     def declared(self) -> Declared:
         """Return the task, with the requirements of the whole pipeline."""
         found = self._deployment
-        name = next((name for name, task in found.tasks_by_name().items() if task is self.task), "")
-        pick = Pick("", type(self.task).__name__, found.dispatchers.get(name))
-        return Declared([pick], found.environment_definition.commands)
+        pick = Pick("", type(self.task).__name__, found.dispatchers.get(self._name))
+        return Declared([pick], found.environment_definition.commands, self.task)
 
     def execute(self, context: Context) -> Any:
         """Run the task, if what came before it has ended as it has to."""
@@ -349,6 +346,7 @@ def _place(deployment: Deployment, arguments: Mapping[str, Any], reserved: Seque
                 task_id=id_,
                 task=tasks[name],
                 deployment=deployment,
+                name=name,
                 step=step,
                 ids=ids,
                 trigger_rule=_rule(step, tasks),

@@ -66,12 +66,6 @@ class PipelineOperator(WorkerOperator):
         self._deployment = None if is_put_off(self.node) else Deployment(as_node(self.node), self.pipeline)
         self.describe(type(self.pipeline).__name__, *what_runs(self._deployment or self.pipeline))
 
-    def documented(self, *parts: Any) -> tuple[Any, Sequence[str]]:
-        """Return the pipeline, whose class may have a docstring of its own, and all requirements."""
-        described = self._deployment or self.pipeline
-        own = type(self.pipeline).__module__.partition(".")[0] != __name__.partition(".")[0]
-        return self.pipeline if own else None, described.environment_definition.commands
-
     @classmethod
     def partial(cls, **kwargs: Any) -> PipelinePartial:
         """Prepare the operator for ``expand``; see Airflow's ``partial``."""
@@ -81,12 +75,15 @@ class PipelineOperator(WorkerOperator):
     def declared(self) -> Declared:
         """Return which tasks run, and which dispatchers have picked them."""
         found = self._deployment
+        is_ours = type(self.pipeline).__module__.partition(".")[0] == __name__.partition(".")[0]
+        of = None if is_ours else self.pipeline
         if found is not None:
             dispatchers = found.dispatchers
             picks = [Pick(name, kind, dispatchers.get(name)) for name, kind in found.plan.tasks.items()]
-            return Declared(picks, found.environment_definition.commands)
+            return Declared(picks, found.environment_definition.commands, of)
         tasks = self.pipeline.tasks_by_name()
-        return Declared([declared_task(task, None).picks[0]._replace(name=name) for name, task in tasks.items()], None)
+        picks = [declared_task(task, None).picks[0]._replace(name=name) for name, task in tasks.items()]
+        return Declared(picks, self.pipeline.environment_definition.commands, of, settled=False)
 
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the pipeline for the node."""

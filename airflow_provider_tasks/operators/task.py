@@ -75,9 +75,9 @@ class TaskOperator(WorkerOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.task = referred(task)
-        self.task_kwargs: Mapping[str, Any] = {} if task_kwargs is None else task_kwargs
+        self.task_kwargs = task_kwargs
         self._check()
-        self._resolved = resolve(self.task, (), self.task_kwargs, self.node)
+        self._resolved = resolve(self.task, (), task_kwargs or {}, self.node)
         declare(self, self.task, self._resolved)
 
     @classmethod
@@ -93,7 +93,7 @@ class TaskOperator(WorkerOperator):
     def prepare(self, context: Context, node: Node | None) -> Work:
         """Return the task, made and dispatched now if it could not be before."""
         task = self._resolved
-        return task_work(resolve(self.task, (), self.task_kwargs, node) if task is None else task, self)
+        return task_work(resolve(self.task, (), self.task_kwargs or {}, node) if task is None else task, self)
 
     def _check(self) -> None:
         check_is_task(self.task)
@@ -168,8 +168,9 @@ def declared_task(task: Any, resolved: Task | None) -> Declared:
     kind = task if isinstance(task, type) else type(task)
     dispatcher = kind.__name__ if issubclass(kind, TaskDispatcher) else None
     if resolved is not None:
-        return Declared([Pick("", type(resolved).__name__, dispatcher)], list(resolved.requirements))
-    return Declared([Pick("", None if dispatcher else kind.__name__, dispatcher)], None)
+        return Declared([Pick("", type(resolved).__name__, dispatcher)], resolved.requirements, resolved)
+    pick = Pick("", None if dispatcher else kind.__name__, dispatcher)
+    return Declared([pick], getattr(task, "requirements", ()), task, settled=False)
 
 
 def declare(operator: WorkerOperator, task: Any, resolved: Task | None) -> None:

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_tasks.workers.bundle import imports, nested_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from airflow_provider_tasks.workers.bundle import Bundle
@@ -56,6 +56,7 @@ class Digest:
 
 
 _OURS = __name__.partition(".")[0] + "."
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 _hashes: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
@@ -71,9 +72,13 @@ def _code_of(part: Any, bundle: Bundle | None) -> Any:
         if part not in _hashes:
             _hashes[part] = _hash(_Walk(bundle).tokens(part))
         return _hashes[part]
-    if any(cls.__module__.startswith(_OURS) for cls in type(part).__mro__) and hasattr(part, "__dict__"):
+    if type(part) not in _PLAIN and _is_ours(type(part)) and hasattr(part, "__dict__"):
         return [_code_of(type(part), bundle), vars(part)]
     return part
+
+
+def _is_ours(kind: type) -> bool:
+    return any(cls.__module__.startswith(_OURS) for cls in kind.__mro__)
 
 
 def _hash(tokens: Iterable[str]) -> str:
@@ -86,66 +91,72 @@ class _Walk:
         self._seen: dict[int, int] = {}
         self._kept: list[Any] = []  # an id is only good while its object lives
         self._modules: set[str] = set()
+        self._found: list[str] = []
 
-    def tokens(self, value: Any) -> Iterator[str]:
-        """Yield text that stands for ``value`` and tells it from every other."""
+    def tokens(self, value: Any) -> list[str]:
+        """Return text that stands for ``value`` and tells it from every other."""
+        self.add(value)
+        return self._found
+
+    def add(self, value: Any) -> None:
+        """Add the text that stands for ``value`` to what was found."""
         kind = type(value)
-        if value is None or kind in (bool, int, float, complex, str, bytes):
-            yield f"{kind.__name__}:{value!r}"
+        if kind in _PLAIN:
+            self._found.append(f"{kind.__name__}:{value!r}")
             return
         if id(value) in self._seen:
-            yield f"again:{self._seen[id(value)]}"
+            self._found.append(f"again:{self._seen[id(value)]}")
             return
         self._seen[id(value)] = len(self._seen)
         self._kept.append(value)
         if kind in (list, tuple):
-            yield f"{kind.__name__}:{len(value)}"
+            self._found.append(f"{kind.__name__}:{len(value)}")
             for item in value:
-                yield from self.tokens(item)
+                self.add(item)
         elif isinstance(value, (set, frozenset)):
             # Each item by itself, for the order of a set is another one in every process.
-            yield f"{kind.__name__}:{len(value)}"
-            yield from sorted("".join(_Walk(self._bundle).tokens(item)) for item in value)
+            self._found.append(f"{kind.__name__}:{len(value)}")
+            self._found += sorted("".join(_Walk(self._bundle).tokens(item)) for item in value)
         elif kind is dict or kind is types.MappingProxyType:
-            yield f"dict:{len(value)}"
+            self._found.append(f"dict:{len(value)}")
             for key, item in value.items():
-                yield from self.tokens(key)
-                yield from self.tokens(item)
+                self.add(key)
+                self.add(item)
         elif kind is types.CodeType:
-            yield from self._code(value)
+            self._code(value)
         elif kind is types.FunctionType:
-            yield from self._function(value)
+            self._function(value)
         elif isinstance(value, type):
-            yield from self._class(value)
+            self._class(value)
         elif isinstance(value, types.ModuleType):
-            yield f"module:{value.__name__}"
-            yield from self._module(value.__name__)
+            self._found.append(f"module:{value.__name__}")
+            self._module(value.__name__)
         elif isinstance(value, (staticmethod, classmethod)):
-            yield kind.__name__
-            yield from self.tokens(value.__func__)
+            self._found.append(kind.__name__)
+            self.add(value.__func__)
         elif isinstance(value, property):
-            yield "property"
-            yield from self.tokens([value.fget, value.fset, value.fdel])
+            self._found.append("property")
+            self.add([value.fget, value.fset, value.fdel])
         elif isinstance(value, types.MethodType):
-            yield "method"
-            yield from self.tokens([value.__func__, value.__self__])
+            self._found.append("method")
+            self.add([value.__func__, value.__self__])
         elif isinstance(value, partial):
-            yield "partial"
-            yield from self.tokens([value.func, value.args, value.keywords])
+            self._found.append("partial")
+            self.add([value.func, value.args, value.keywords])
         elif getattr(kind, "_airflow_is_task_decorator", False):
-            yield from self.tokens(value.function)
+            self.add(value.function)
         elif isinstance(value, enum.Enum):
-            yield f"enum:{kind.__module__}.{kind.__qualname__}.{value.name}"
+            self._found.append(f"enum:{kind.__module__}.{kind.__qualname__}.{value.name}")
         elif isinstance(value, types.BuiltinFunctionType):
-            yield f"builtin:{value.__module__}.{value.__qualname__}"
+            self._found.append(f"builtin:{value.__module__}.{value.__qualname__}")
         else:
-            yield from self._instance(value)
+            self._instance(value)
 
-    def _instance(self, value: Any) -> Iterator[str]:
+    def _instance(self, value: Any) -> None:
         kind = type(value)
-        yield f"instance:{kind.__module__}.{kind.__qualname__}"
+        self._found.append(f"instance:{kind.__module__}.{kind.__qualname__}")
         if f"{kind.__module__}.{kind.__qualname__}" == "numpy.ndarray" and value.dtype.kind != "O":
-            yield f"{value.dtype.str}:{value.shape}:{hashlib.sha256(value.tobytes()).hexdigest()}"
+            self._found.append(f"{value.dtype.str}:{value.shape}:{hashlib.sha256(value.tobytes()).hexdigest()}")
         elif kind.__module__ in (
             "datetime",
             "decimal",
@@ -153,76 +164,78 @@ class _Walk:
             "pathlib",
             "re",
         ):
-            yield repr(value)
-        elif self._by_value(kind.__module__) or any(cls.__module__.startswith(_OURS) for cls in kind.__mro__):
-            yield from self._class(kind)
-            yield from self._content(value)
+            self._found.append(repr(value))
+        elif self._by_value(kind.__module__) or _is_ours(kind):
+            self._class(kind)
+            self._content(value)
         elif kind.__module__.partition(".")[0] in sys.stdlib_module_names:
-            yield from self._content(value)
+            self._content(value)
 
-    def _content(self, value: Any) -> Iterator[str]:
-        """Yield what ``value`` holds, as pickle would take it apart: attributes, slots, items."""
+    def _content(self, value: Any) -> None:
+        """Add what ``value`` holds, as pickle would take it apart: attributes, slots, items."""
         try:
             _, arguments, *state = value.__reduce_ex__(4)
         except Exception:
-            yield from self.tokens(getattr(value, "__dict__", {}))
+            self.add(getattr(value, "__dict__", {}))
             return
-        yield from self.tokens([argument for argument in arguments if argument is not type(value)])
+        self.add([argument for argument in arguments if argument is not type(value)])
         for part in state:
-            yield from self.tokens(list(part) if hasattr(part, "__next__") else part)
+            self.add(list(part) if hasattr(part, "__next__") else part)
 
-    def _function(self, function: types.FunctionType) -> Iterator[str]:
+    def _function(self, function: types.FunctionType) -> None:
         if not self._by_value(function.__module__):
-            yield f"function:{function.__module__}.{function.__qualname__}"
+            self._found.append(f"function:{function.__module__}.{function.__qualname__}")
             return
-        yield f"function:{function.__qualname__}"
-        yield from self._code(function.__code__)
+        self._found.append(f"function:{function.__qualname__}")
+        self._code(function.__code__)
         for name in imports(function.__code__, function.__globals__.get("__package__") or ""):
-            yield from self._module(name)
-        yield from self.tokens([function.__defaults__, function.__kwdefaults__])
+            self._module(name)
+        self.add([function.__defaults__, function.__kwdefaults__])
         for cell in function.__closure__ or ():
             try:
-                yield from self.tokens(cell.cell_contents)
+                self.add(cell.cell_contents)
             except ValueError:
-                yield "empty cell"
+                self._found.append("empty cell")
         for name in sorted({name for code in nested_codes(function.__code__) for name in code.co_names}):
             if name in function.__globals__:
-                yield f"global:{name}"
-                yield from self.tokens(function.__globals__[name])
+                self._found.append(f"global:{name}")
+                self.add(function.__globals__[name])
 
-    def _code(self, code: types.CodeType) -> Iterator[str]:
-        yield f"code:{code.co_name}:{code.co_flags}"
-        yield f"{code.co_argcount}:{code.co_posonlyargcount}:{code.co_kwonlyargcount}"
-        yield code.co_code.hex()
-        yield ",".join((*code.co_names, "|", *code.co_varnames, "|", *code.co_freevars, "|", *code.co_cellvars))
+    def _code(self, code: types.CodeType) -> None:
+        self._found.append(f"code:{code.co_name}:{code.co_flags}")
+        self._found.append(f"{code.co_argcount}:{code.co_posonlyargcount}:{code.co_kwonlyargcount}")
+        self._found.append(code.co_code.hex())
+        self._found.append(
+            ",".join((*code.co_names, "|", *code.co_varnames, "|", *code.co_freevars, "|", *code.co_cellvars))
+        )
         for constant in code.co_consts:
-            yield from self.tokens(constant)
+            self.add(constant)
 
-    def _class(self, cls: type) -> Iterator[str]:
+    def _class(self, cls: type) -> None:
         if not self._by_value(cls.__module__):
-            yield f"class:{cls.__module__}.{cls.__qualname__}"
+            self._found.append(f"class:{cls.__module__}.{cls.__qualname__}")
             return
-        yield f"class:{cls.__qualname__}"
+        self._found.append(f"class:{cls.__qualname__}")
         for base in cls.__bases__:
-            yield from self.tokens(base)
+            self.add(base)
         for name, value in sorted(vars(cls).items()):
             if name not in _NOT_CODE and not isinstance(
                 value, (types.GetSetDescriptorType, types.MemberDescriptorType)
             ):
-                yield f"attribute:{name}"
-                yield from self.tokens(value)
+                self._found.append(f"attribute:{name}")
+                self.add(value)
 
-    def _module(self, name: str) -> Iterator[str]:
-        """Yield the code of a module that goes along as source, and of those of the bundle that it imports."""
+    def _module(self, name: str) -> None:
+        """Add the code of a module that goes along as source, and of those of the bundle that it imports."""
         file = None if self._bundle is None or name in self._modules else self._bundle.file_of(name)
         if file is None:
             return
         self._modules.add(name)
-        yield f"source:{name}"
+        self._found.append(f"source:{name}")
         code = _compiled(file, file.stat().st_mtime_ns)
-        yield from self._code(code)
+        self._code(code)
         for inner in imports(code, name if file.name == "__init__.py" else name.rpartition(".")[0]):
-            yield from self._module(inner)
+            self._module(inner)
 
     def _by_value(self, module_name: str | None) -> bool:
         module = sys.modules.get(module_name or "")
