@@ -1,4 +1,4 @@
-"""All tests in their parts, as ``make test`` runs them: ``python -m tests.everything [--coverage] [pytest's options]``.
+"""All tests in their parts, as ``make test`` runs them: ``python -m tests.everything [--coverage] [OPTION …]``.
 
 A part that mostly waits runs beside one that keeps the machine busy; what it says is shown when both have ended. What
 failed in a part runs once more by itself: a test that a busy machine kept from passing is none that fails. Anything
