@@ -14,7 +14,7 @@ PYTHON ?= $(shell for candidate in python3.11 python3; do \
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test coverage lint format docs links benchmark build clean
+.PHONY: help demo ui test lint format docs links benchmark build clean
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,9 +27,6 @@ ui: $(VENV)/.installed  ## run Airflow with the examples until Ctrl-C (PORT=8080
 
 test: lint docs  ## check, build the documentation, then run all tests (ARGS="-k name" is handed to pytest)
 	@$(BIN)/python -m tests.everything $(ARGS)
-
-coverage: $(VENV)/.installed-for-tests  ## run all tests and show which lines none of them has run
-	@$(BIN)/python -m tests.everything --coverage $(ARGS)
 
 lint: $(VENV)/.installed-for-tests  ## ruff, mypy and the rules about imports
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""All tests in their parts, as ``make test`` runs them: ``python -m tests.everything [--coverage] [OPTION …]``.
+"""All tests in their parts, as ``make test`` runs them: ``python -m tests.everything [OPTIONS OF PYTEST]``.
 
 A part that mostly waits runs beside one that keeps the machine busy; what it says is shown when both have ended. What
 failed in a part runs once more by itself: a test that a busy machine kept from passing is none that fails. Anything
@@ -7,7 +7,6 @@ else that goes wrong (a file that can't be imported, a process that died, a run 
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -52,15 +51,13 @@ class Suite:
     Args:
         home: a folder for what they write: Airflow's home, pytest's cache, what coverage has counted.
         arguments: options of pytest for all parts.
-        coverage: count the lines that run.
 
     """
 
-    def __init__(self, home: Path, arguments: Sequence[str], *, coverage: bool) -> None:
+    def __init__(self, home: Path, arguments: Sequence[str]) -> None:
         self.status = 0
         self._home = home
         self._arguments = arguments
-        self._coverage = ["--cov", "--cov-report=", "--cov-append"] if coverage else []
 
     def run(self, part: Part, *, beside: Part | None = None) -> None:
         """Run a part, and another one at the same time."""
@@ -79,6 +76,13 @@ class Suite:
         self._judge(part, code)
         self._judge(beside, other.returncode)
 
+    def report(self) -> None:
+        """Show which lines no part has run."""
+        environment = {**os.environ, "COVERAGE_FILE": str(self._home / ".coverage")}
+        coverage = [sys.executable, "-m", "coverage"]
+        subprocess.call([*coverage, "combine", "--quiet", *self._home.glob("*/.coverage")], env=environment)
+        subprocess.call([*coverage, "report", "--skip-covered"], env=environment)
+
     def _judge(self, part: Part, code: int) -> None:
         """Take note of how a part ended; what failed gets its second chance."""
         if code == FAILED:
@@ -95,35 +99,31 @@ class Suite:
         folder.mkdir(exist_ok=True)
         argv = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder / 'cache'}", "-m", part.marks]
         return subprocess.Popen(
-            [*argv, *self._coverage, *options, *self._arguments],
+            [*argv, "--cov", "--cov-report=", "--cov-append", *options, *self._arguments],
             env={**os.environ, **environment},
             stdout=output,
             stderr=output,
         )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all parts and return the exit code."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--coverage", action="store_true")
-    asked, rest = parser.parse_known_args(arguments)
+def main(arguments: Sequence[str]) -> int:
+    """Run all parts, show which lines none of them has run, and return the exit code."""
+    cluster = os.environ.get("TEST_KUBECONFIG")
     with tempfile.TemporaryDirectory() as home:
-        suite = Suite(Path(home), rest, coverage=asked.coverage)
-        cluster = os.environ.get("TEST_KUBECONFIG")
+        suite = Suite(Path(home), arguments)
         if cluster:
             suite.run(PLAIN, beside=FAULTS)
             suite.run(PODS, beside=LIVE)
             suite.run(LIVE_PODS)
-            print(f"The Kubernetes suite ran, on the cluster of {cluster}.")
         else:
             suite.run(PLAIN, beside=LIVE)
-            print("The Kubernetes suite did NOT run: TEST_KUBECONFIG is not set.")
-        if asked.coverage:
-            coverage = [sys.executable, "-m", "coverage"]
-            subprocess.call([*coverage, "combine", "--quiet", *map(str, Path(home).glob("*/.coverage"))])
-            subprocess.call([*coverage, "report", "--skip-covered"])
+        suite.report()
+    if cluster:
+        print(f"The Kubernetes suite ran, on the cluster of {cluster}.")
+    else:
+        print("The Kubernetes suite did NOT run: TEST_KUBECONFIG is not set.")
     return suite.status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ _MAX_DEPTH = 4
 _MAX_ITEMS = 8
 _MAX_LENGTH = 80
 _MAX_TOTAL = 400
+_PLAIN_BITS = 64  # of a number that is short as text
 _MAX_SORTED = 1000  # sets and dicts above it are only counted: sorting them for eight items is not worth it
 
 
@@ -58,8 +59,8 @@ def describe_arguments(args: Iterable[object], kwargs: Mapping[str, object]) -> 
 
 
 def _text(value: object, depth: int) -> str:
-    if value is None or type(value) in (bool, int, float):
-        return _cut(repr(value), _MAX_LENGTH)  # most arguments are; what follows asks a lot
+    if value is None or type(value) in (bool, float) or (type(value) is int and value.bit_length() < _PLAIN_BITS):
+        return repr(value)  # most arguments are such; what follows asks a lot
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, (str, bytes)):
