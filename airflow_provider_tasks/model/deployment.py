@@ -84,6 +84,7 @@ class Deployment:
         random_names: dict[str, Task] = {}
         picked: dict[int, str] = {}
         self._graph: ExecutionGraph | None = _resolved(pipeline, node, random_names, picked)
+        self._tasks: dict[str, Task] | None = None
         self.plan = self._graph.plan()
         self.environment_definition = pipeline.environment_definition.copy()
         names = {}
@@ -138,7 +139,9 @@ class Deployment:
         >>> Deployment(Node("edge-1"), Pipeline([[Ping(), Ping()]])).tasks_by_name()
         {'Ping': Ping(), 'Ping_2': Ping()}
         """
-        return cast("dict[str, Task]", self.graph.tasks_by_name())
+        if self._tasks is None:
+            self._tasks = cast("dict[str, Task]", self.graph.tasks_by_name())
+        return dict(self._tasks)
 
     def __str__(self) -> str:
         if self.node is None:
@@ -216,6 +219,7 @@ class Deployment:
         deployment.aliases = {random: aliases.key(random).text() for random in aliases.value}
         deployment.dispatchers = {}
         deployment._graph = None
+        deployment._tasks = None
         try:
             deployment._pickled = base64.b64decode(pipeline.text(), validate=True)
         except (binascii.Error, ValueError) as error:

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import re
-import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import BaseOperator, Label, TaskGroup
-from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_tasks.model.content import unique_names
 from airflow_provider_tasks.model.deployment import Deployment
 from airflow_provider_tasks.model.experiment import Experiment
-from airflow_provider_tasks.model.foreign import is_base
 from airflow_provider_tasks.model.node import Architecture, as_node
-from airflow_provider_tasks.model.results import result_from_json
 from airflow_provider_tasks.model.steps import joins_of, steps_of
-from airflow_provider_tasks.model.task import Task
-from airflow_provider_tasks.operators.base import Declared, Pick, Work, failure_xcom, is_put_off
-from airflow_provider_tasks.operators.states import states_of
-from airflow_provider_tasks.operators.task import TaskOperator
-from airflow_provider_tasks.operators.xcom import to_xcom
-from airflow_provider_tasks.workers.bundle import nested_codes
-from airflow_provider_tasks.workers.failures import ConfigurationError, TaskRaisedError
-from airflow_provider_tasks.workers.pipelines import config_of_environment
+from airflow_provider_tasks.operators.base import is_put_off
+from airflow_provider_tasks.operators.collect import CollectOperator
+from airflow_provider_tasks.operators.deployed import DeployedTaskOperator
+from airflow_provider_tasks.workers.digest import Digest
+from airflow_provider_tasks.workers.failures import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-
-    from airflow.sdk import Context
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from airflow_provider_tasks.model.graph import ExecutionGraph
     from airflow_provider_tasks.model.node import Node
     from airflow_provider_tasks.model.steps import Step
-    from airflow_provider_tasks.runtime.outcome import Outcome
-    from airflow_provider_tasks.workers.config import WorkerConfig
 
 COLLECT = "collect"
 """The task that ``collect=True`` adds."""
-
-RESULT = "result"
-"""The XCom in which a failed task of a group leaves its ``Failure``."""
 
 _LONGEST_ID = 60  # an id has the ids of all its groups before it, and Airflow allows 250 characters
 _LONGEST_TOOLTIP = 500
@@ -181,148 +165,6 @@ def experiment_group(
     return group
 
 
-class DeployedTaskOperator(TaskOperator):
-    """A task of a pipeline that runs as a group; made by :func:`pipeline_group` and :func:`experiment_group`.
-
-    Args:
-        deployment: the pipeline on its node.
-        name: what the task is called in it.
-        step: what comes before the task.
-        ids: the Airflow ids of the pipeline's tasks by their names in it.
-
-    """
-
-    def __init__(
-        self, *, task: Task, deployment: Deployment, name: str, step: Step, ids: Mapping[str, str], **kwargs: Any
-    ) -> None:
-        self._deployment = deployment
-        self._name = name
-        self._step = step
-        self._ids = ids
-        super().__init__(task=task, node=deployment.node, **kwargs)
-
-    def describe(self, name: str, *parts: Any) -> None:
-        """Say what this operator runs; around the task there is what its deployment adds."""
-        conditions = sorted(self._step.conditions.items())
-        super().describe(name, *parts, self._deployment.environment_definition.to_json(), conditions)
-
-    def declared(self) -> Declared:
-        """Return the task, with the requirements of the whole pipeline."""
-        found = self._deployment
-        pick = Pick("", type(self.task).__name__, found.dispatchers.get(self._name))
-        return Declared([pick], found.environment_definition.commands, self.task)
-
-    def execute(self, context: Context) -> Any:
-        """Run the task, if what came before it has ended as it has to."""
-        if not self._step.waits_for_success:
-            self._check_what_came_before(context)
-        return super().execute(context)
-
-    def prepare(self, context: Context, node: Node | None) -> Work:
-        """Return the task, with what earlier ones gave if it asks for that."""
-        from airflow_provider_tasks.operators.task import task_work
-
-        task = self._resolved
-        assert task is not None
-        if names_previous_steps(type(task)):
-            task = copy.copy(task)
-            object.__setattr__(task, "previous_steps", self._previous_steps(context))  # past a frozen dataclass
-        work = task_work(task, self)
-        return work._replace(requirements=self._deployment.environment_definition.commands)
-
-    def conclude(self, context: Context, outcome: Outcome) -> Outcome:
-        """Keep what a failed task gave for those that come after it."""
-        if outcome.status == "failure":
-            context["ti"].xcom_push(RESULT, failure_xcom(outcome))
-        return outcome
-
-    def own_worker_config(self, node: Node | None) -> WorkerConfig | None:
-        """Return what the pipeline's environment definition says of the worker."""
-        return config_of_environment(self._deployment.environment_definition)
-
-    def _check_what_came_before(self, context: Context) -> None:
-        ti = context["ti"]
-        conditions = self._step.conditions
-        states = states_of(ti, [self._ids[name] for name in conditions])
-        for name, wanted in conditions.items():
-            state = states.get(self._ids[name])
-            ended = {"success": "success", "failed": "failure"}.get(state or "")
-            if state == "skipped" and wanted == "any" and _xcom(ti, self._ids[name], "outcome"):
-                ended = "any"  # its own code said so, and so it ran
-            if ended is None or wanted not in (ended, "any"):
-                waits = "end" if wanted == "any" else wanted
-                raise AirflowSkipException(f"it waits for the {waits} of {name}, which is {state or 'not there'}")
-
-    def _previous_steps(self, context: Context) -> dict[str, Any]:
-        ti, ids = context["ti"], [self._ids[name] for name in self._step.ancestors]
-        found = _results(ti, states_of(ti, ids), ids)
-        told = {name: found[self._ids[name]] for name in self._step.ancestors}
-        steps = {name: [result_from_json(result)] for name, result in told.items() if result is not None}
-        aliases = self._deployment.aliases.items()
-        return {**steps, **{alias: steps[name] for alias, name in aliases if name in steps}}
-
-
-class CollectOperator(BaseOperator):
-    """Gathers the results of a group.
-
-    Args:
-        ids: the Airflow ids of its tasks: by node, by stage.
-        by_node: whether the XCom has a level for the nodes; without it there is one.
-
-    """
-
-    ui_color = "#e8f4f1"
-
-    def __init__(self, *, ids: Sequence[Sequence[Sequence[str]]], by_node: bool, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.ids = [[list(stage) for stage in stages] for stages in ids]
-        self.by_node = by_node
-
-    def execute(self, context: Context) -> Any:
-        """Return the results as nested lists."""
-        ti = context["ti"]
-        every = [task_id for stages in self.ids for stage in stages for task_id in stage]
-        states = states_of(ti, every)
-        if set(states.values()) <= {"skipped"}:
-            raise AirflowSkipException("all tasks of the group were skipped")
-        found = _results(ti, states, every)
-        nested = [[[found[task_id] for task_id in stage] for stage in stages] for stages in self.ids]
-        collected = to_xcom(nested if self.by_node else nested[0])
-        for state, what in (("failed", "failed"), ("upstream_failed", "never ran, as what comes before them failed")):
-            those = [task_id for task_id in every if states.get(task_id) == state]
-            if those:
-                ti.xcom_push("return_value", collected)
-                raise TaskRaisedError(
-                    f"{len(those)} of {len(every)} tasks {what}: {', '.join(those[:10])}",
-                    "Their logs say why; what all of them gave is the XCom return_value of this task.",
-                )
-        return collected
-
-
-def names_previous_steps(kind: type) -> bool:
-    """Whether the code of a task's class has the name ``previous_steps``.
-
-    >>> class Sum:
-    ...     def run(self):
-    ...         return sum(self.previous_steps["parts"])
-    >>> names_previous_steps(Sum), names_previous_steps(int)
-    (True, False)
-    """
-    return any("previous_steps" in code.co_names for function in _functions(kind) for code in nested_codes(function))
-
-
-def _functions(kind: type) -> Iterator[types.CodeType]:
-    for cls in kind.__mro__:
-        if cls is Task or is_base(cls):
-            continue  # they set it
-        for member in vars(cls).values():
-            found = member
-            for attribute in ("fget", "func", "__func__"):  # properties, cached ones, class methods
-                found = getattr(found, attribute, found)
-            if isinstance(found, types.FunctionType):
-                yield inspect.unwrap(found).__code__
-
-
 class _Placed(NamedTuple):
     """A deployment as Airflow tasks: their ids by stage, and those that have all ended when all tasks have."""
 
@@ -337,6 +179,7 @@ def _place(deployment: Deployment, arguments: Mapping[str, Any], reserved: Seque
             raise ConfigurationError(f"{name}={arguments[name]!r} can't be set for a group", why)
     plan, tasks = deployment.plan, deployment.tasks_by_name()
     steps = steps_of(plan)
+    environment = Digest([deployment.environment_definition.to_json()])
     made: dict[str, Any] = {}
     ids: dict[str, str] = {}  # the operators look up those of what comes before them, which are made by then
     wanted = _ids((name if name in tasks else f"sync_{name}" for name in steps), reserved)
@@ -347,6 +190,7 @@ def _place(deployment: Deployment, arguments: Mapping[str, Any], reserved: Seque
                 task=tasks[name],
                 deployment=deployment,
                 name=name,
+                environment=environment,
                 step=step,
                 ids=ids,
                 trigger_rule=_rule(step, tasks),
@@ -387,28 +231,6 @@ def _collect(placed: Sequence[_Placed], *, by_node: bool) -> None:
         do_xcom_push=True,
     )
     operator.set_upstream([end for one in placed for end in one.ends])
-
-
-def _results(ti: Any, states: Mapping[str, str], task_ids: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-    """Return what came of Airflow tasks of this run as JSON of a ``Result``; None for those that did not run."""
-    found: dict[str, dict[str, Any] | None] = {}
-    for task_id in task_ids:
-        state = states.get(task_id)
-        if state == "success":
-            found[task_id] = {"result_type": "Success", "result": _xcom(ti, task_id, "return_value")}
-        elif state == "failed":
-            found[task_id] = _xcom(ti, task_id, RESULT) or {
-                "result_type": "Failure",
-                "result": (_xcom(ti, task_id, "outcome") or {}).get("message") or "it failed; its log says why",
-            }
-        else:
-            found[task_id] = None
-    return found
-
-
-def _xcom(ti: Any, task_id: str, key: str) -> Any:
-    """Return an XCom of a task beside ``ti``: in a mapped group that of the same map index."""
-    return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=-1 if ti.map_index is None else ti.map_index)
 
 
 def _ids(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:

@@ -134,13 +134,13 @@ def resolve(
             return None
         task = task(*args, **kwargs)
     else:
-        _check_attributes(task)
+        check_attributes(task)
     if isinstance(task, TaskDispatcher) and is_put_off(node):
         return None
     return resolve_task(task, node)
 
 
-def _check_attributes(task: Task | TaskDispatcher) -> None:
+def check_attributes(task: Task | TaskDispatcher) -> None:
     """Refuse, or warn of, what an instance holds that would have to be filled in before it runs."""
     kind = type(task).__name__
     for name, value in vars(task).items():
