@@ -17,16 +17,18 @@ _MAPPED = "airflow.sdk.definitions.mappedoperator"
 class NamesItsPlace(BaseOperatorMeta):
     """Makes operators; what goes wrong in that gets a note with the task and the line that makes it."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Make an operator."""
-        try:
-            return super().__call__(*args, **kwargs)
-        except Exception as error:
-            place = made_at()
-            if place and not hasattr(error, "__notes__"):
-                task = f"The task {kwargs['task_id']!r}" if "task_id" in kwargs else "The task"
-                error.add_note(f"{task} is made in {place}.")
-            raise
+    if not TYPE_CHECKING:  # type checkers would check the arguments against it, and not against the operator's own
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Make an operator."""
+            try:
+                return super().__call__(*args, **kwargs)
+            except Exception as error:
+                place = made_at()
+                if place and not hasattr(error, "__notes__"):
+                    task = f"The task {kwargs['task_id']!r}" if "task_id" in kwargs else "The task"
+                    error.add_note(f"{task} is made in {place}.")
+                raise
 
 
 def made_at() -> str:
