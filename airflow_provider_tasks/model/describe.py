@@ -59,7 +59,9 @@ def describe_arguments(args: Iterable[object], kwargs: Mapping[str, object]) -> 
 
 
 def _text(value: object, depth: int) -> str:
-    if value is None or type(value) in (bool, float) or (type(value) is int and value.bit_length() < _PLAIN_BITS):
+    if value is None or type(value) in (bool, float):
+        return repr(value)
+    if (type(value) is int and value.bit_length() < _PLAIN_BITS) or (type(value) is str and len(value) <= _MAX_LENGTH):
         return repr(value)  # most arguments are such; what follows asks a lot
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"

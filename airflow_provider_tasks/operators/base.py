@@ -122,7 +122,10 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
     may_end_in_triggerer: ClassVar[bool] = True
     """Whether the worker's result is the task's, so that a trigger may end the task with it."""
 
-    # Of the class until they are set: each one that is set takes its time in each of a DAG's thousand operators.
+    fail_on_failure: bool
+    pickle_results: bool
+    deferrable: bool | None
+    # Of the class until they are set, for the same reason as in __init__.
     implementation: Digest | str = ""
     failure_category: str | None = None
     _runs: str = ""
@@ -148,9 +151,8 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
         self.node = node if is_put_off(node) else as_node(node)
         self.worker_config = as_declared(worker_config, folder)
         self.default_worker_config = as_declared(weaker, folder)
-        self.fail_on_failure = fail_on_failure
-        self.pickle_results = pickle_results
-        self.deferrable = deferrable
+        # Past Airflow's own ``__setattr__``, which looks for XComs: a DAG may have thousands of operators.
+        vars(self).update(fail_on_failure=fail_on_failure, pickle_results=pickle_results, deferrable=deferrable)
         self._check_size()
 
     def describe(self, name: str, *parts: Any) -> None:
@@ -160,8 +162,8 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
         declared = (self.node, self.worker_config, self.default_worker_config)
         settings = (*declared, self.pickle_results, self.fail_on_failure)
         shown = ["(put off)" if is_put_off(part) else _as_text(part) for part in settings]
-        self.implementation = Digest([*parts, *shown], Bundle.around(*code, file=dag.fileloc if dag else None), name)
-        self._runs = name
+        bundle = Bundle.around(*code, file=dag.fileloc if dag else None)
+        vars(self).update(implementation=Digest([*parts, *shown], bundle, name), _runs=name)
 
     @property
     def doc_md(self) -> str | None:

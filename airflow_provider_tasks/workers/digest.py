@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import itertools
 import sys
 import types
 from functools import lru_cache, partial
@@ -66,13 +67,16 @@ def _code_of(part: Any, bundle: Bundle | None) -> Any:
 
     Hundreds of operators run the same class or function; its code is gone through once.
     """
+    if type(part) in _PLAIN:
+        return part
     if isinstance(part, Digest):
         return part.serialize()
     if isinstance(part, (type, types.FunctionType)):
-        if part not in _hashes:
-            _hashes[part] = _hash(_Walk(bundle).tokens(part))
-        return _hashes[part]
-    if type(part) not in _PLAIN and _is_ours(type(part)) and hasattr(part, "__dict__"):
+        found = _hashes.get(part)
+        if found is None:
+            found = _hashes[part] = _hash(_Walk(bundle).tokens(part))
+        return found
+    if _is_ours(type(part)) and hasattr(part, "__dict__"):
         return [_code_of(type(part), bundle), vars(part)]
     return part
 
@@ -111,17 +115,14 @@ class _Walk:
         self._kept.append(value)
         if kind in (list, tuple):
             self._found.append(f"{kind.__name__}:{len(value)}")
-            for item in value:
-                self.add(item)
+            self._add_all(value)
         elif isinstance(value, (set, frozenset)):
             # Each item by itself, for the order of a set is another one in every process.
             self._found.append(f"{kind.__name__}:{len(value)}")
             self._found += sorted("".join(_Walk(self._bundle).tokens(item)) for item in value)
         elif kind is dict or kind is types.MappingProxyType:
             self._found.append(f"dict:{len(value)}")
-            for key, item in value.items():
-                self.add(key)
-                self.add(item)
+            self._add_all(itertools.chain.from_iterable(value.items()))
         elif kind is types.CodeType:
             self._code(value)
         elif kind is types.FunctionType:
@@ -151,6 +152,14 @@ class _Walk:
             self._found.append(f"builtin:{value.__module__}.{value.__qualname__}")
         else:
             self._instance(value)
+
+    def _add_all(self, values: Iterable[Any]) -> None:
+        for value in values:
+            kind = type(value)
+            if kind in _PLAIN:  # as most are: a call for each takes as long as all else
+                self._found.append(f"{kind.__name__}:{value!r}")
+            else:
+                self.add(value)
 
     def _instance(self, value: Any) -> None:
         kind = type(value)
