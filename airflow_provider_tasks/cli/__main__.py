@@ -2,7 +2,7 @@
 
 import sys
 
-from airflow_provider_tasks.cli import main
+from airflow_provider_tasks.cli.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

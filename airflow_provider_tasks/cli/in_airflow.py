@@ -33,6 +33,6 @@ def commands() -> list[CLICommand]:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command, and end with its exit code."""
-    from airflow_provider_tasks.cli import main
+    from airflow_provider_tasks.cli.command import main
 
     sys.exit(main(["--help"] if given.words in ([], ["help"]) else given.words))

@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_tasks.model.node import as_node
-from airflow_provider_tasks.runtime import protocol, values
-from airflow_provider_tasks.workers import kept
+from airflow_provider_tasks.runtime import protocol
 from airflow_provider_tasks.workers.config import WorkerConfig
-from airflow_provider_tasks.workers.failures import ClusterError, ConfigurationError, PayloadError
+from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.kept import Record
-from airflow_provider_tasks.workers.local import LocalWorker
 from airflow_provider_tasks.workers.notebooks import conclude_notebook
-from airflow_provider_tasks.workers.opening import BY_HAND, Owner, direct_settings, open_worker
-from airflow_provider_tasks.workers.outcomes import error_of, timeline_line, traceback_lines
+from airflow_provider_tasks.workers.opening import direct_settings
+from airflow_provider_tasks.workers.outcomes import error_of, traceback_lines
 from airflow_provider_tasks.workers.pipelines import conclude_pipeline, is_pipeline
 from airflow_provider_tasks.workers.places import (
     Executed,
-    LocalPlace,
-    Place,
-    PodPlace,
     check_path,
-    in_a_thread,
     unpack_here,
 )
 from airflow_provider_tasks.workers.quantities import format_bytes
 from airflow_provider_tasks.workers.region import region_of, user
-from airflow_provider_tasks.workers.requests import complete
-from airflow_provider_tasks.workers.sizes import WorkerSize, find_size
+from airflow_provider_tasks.workers.session import Session, kept_pods
 from airflow_provider_tasks.workers.task_file import TaskFile
-from airflow_provider_tasks.workers.terminal import Output, Progress, open_in_browser, say
+from airflow_provider_tasks.workers.terminal import open_in_browser, say
 from airflow_provider_tasks.workers.upload import MAX_FILES, pack_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_tasks.model.node import Node
-    from airflow_provider_tasks.runtime.messages import Environment, Request
+    from airflow_provider_tasks.runtime.messages import Request
     from airflow_provider_tasks.runtime.outcome import Outcome
-    from airflow_provider_tasks.workers.base import WorkerBackend
     from airflow_provider_tasks.workers.settings import Settings
 
     Config = WorkerConfig | Mapping[str, Any] | str | Path | None
     # In the class, ``list`` is what lists workers.
-    Lines = list[str]
     Paths = list[Path]
     Workers = list["Worker"]
 
@@ -77,42 +65,36 @@ class Worker:
 
     def __init__(self, worker_config: Config = None, *, node: Node | Mapping[str, Any] | None = None) -> None:
         keep = WorkerConfig(terminate_on_completion=False)
-        self._be(direct_settings(as_node(node), worker_config, keep), as_node(node), "worker")
-
-    def _be(self, settings: Settings, node: Node | None, task: str) -> None:
-        self.node = node
+        self._session = Session(direct_settings(as_node(node), worker_config, keep), as_node(node))
         self.outcome: Outcome | None = None
-        self._settings = settings
-        self._owner = Owner(BY_HAND, uuid.uuid4().hex, task)
-        self._backend: WorkerBackend | None = None
-        self._place: Place | None = None
-        self._name = ""
-        self._status = "new"
-        self._lines: Lines = []
-        self._pod: dict[str, Any] | None = None
+
+    @property
+    def node(self) -> Node | None:
+        """The node that it is for."""
+        return self._session.node
 
     @property
     def name(self) -> str:
         """What it is called, for :meth:`get`; empty until it has started."""
-        return self._name
+        return self._session.name
 
     @property
     def config(self) -> WorkerConfig:
         """Its settings, after all merging."""
-        return self._settings.config
+        return self._session.settings.config
 
     @property
     def status(self) -> str:
         """``new``, ``running`` (a task), ``idle`` or ``terminated``."""
-        return self._status
+        return self._session.status
 
     @property
     def place(self) -> str:
         """Where it is, for people (a folder, a pod); empty until it has started."""
-        return str(self._place) if self._place is not None else ""
+        return str(self._session.place) if self._session.place is not None else ""
 
     def __repr__(self) -> str:
-        return f"<Worker {self._name or '(not started)'}: {self._settings.backend}, {self._status}>"
+        return f"<Worker {self.name or '(not started)'}: {self._session.settings.backend}, {self.status}>"
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +129,7 @@ class Worker:
             args=args,
             parameters=parameters,
         )
-        outcome, executed = self._run(what.request, show=capture_task_output), None
+        outcome, executed = self._session.run(what.request, show=capture_task_output), None
         if what.is_notebook:
             outcome, executed = conclude_notebook(outcome)
         self.outcome = outcome
@@ -156,20 +138,18 @@ class Worker:
             say(f"The executed notebook is {what.executed_path}")
         return self._tell(outcome, raise_on_failure=raise_on_failure)
 
-    def run_request(self, request: Request, capture_task_output: bool = True, raise_on_failure: bool = False) -> bool:
-        """Run a request that another worker was given, as it is; see :func:`airflow_provider_tasks.workers.replay`.
+    def start(self) -> None:
+        """Start it now, unless it has started: its startup script runs.
 
-        Returns:
-            Whether it succeeded; ``outcome`` tells the rest.
+        Raises:
+            WorkerError: it does not start; says why.
 
         """
-        outcome = self._run(request, show=capture_task_output, is_complete=True)
-        if request.get("call") == "notebook":
-            outcome, _ = conclude_notebook(outcome)
-        elif is_pipeline(request):
-            outcome = conclude_pipeline(outcome)
-        self.outcome = outcome
-        return self._tell(outcome, raise_on_failure=raise_on_failure)
+        self._session.start()
+
+    def logs(self) -> str:
+        """Return what its tasks have printed."""
+        return self._session.logs()
 
     def _tell(self, outcome: Outcome, *, raise_on_failure: bool) -> bool:
         if outcome.status != "failure":
@@ -183,25 +163,6 @@ class Worker:
             say(line)
         return False
 
-    def start(self) -> None:
-        """Start it now, unless it has started: its startup script runs.
-
-        Raises:
-            WorkerError: it does not start; says why.
-
-        """
-        if self._status == "new":
-            nothing: Request = {"version": protocol.VERSION, "call": "nothing", "arguments": values.encode({})}
-            outcome = self._run(nothing, show=True)
-            if not outcome.is_success:
-                raise error_of(outcome)
-
-    def logs(self) -> str:
-        """Return what its tasks have printed."""
-        if self._status == "terminated" or self._place is None:
-            return "\n".join(self._lines)
-        return "\n".join(self._place.log())
-
     def exec(self, command: str) -> Executed:
         """Run a command of the shell in the folder in which its tasks run.
 
@@ -209,7 +170,7 @@ class Worker:
             Its exit code, and its output with standard error in it.
 
         """
-        return self._where().execute(command)
+        return self._session.where().execute(command)
 
     def upload_files(self, path: str | os.PathLike[str], to: str = ".", max_files: int = MAX_FILES) -> None:
         """Send a file, or the files of a folder but for what ``.workerignore`` names.
@@ -234,7 +195,7 @@ class Worker:
                     f"expected at most {format_bytes(protocol.REQUEST_LIMIT)}",
                     "Put it into a storage.",
                 )
-        self._where().take_files(archive, check_path(to))
+        self._session.where().take_files(archive, check_path(to))
 
     def download_files(self, path: str = ".", to: str | os.PathLike[str] = ".") -> Paths:
         """Fetch a file, or all files of a folder; links stay behind.
@@ -247,7 +208,7 @@ class Worker:
             The files.
 
         """
-        return unpack_here(self._where().send_files(check_path(path)), Path(to).expanduser())
+        return unpack_here(self._session.where().send_files(check_path(path)), Path(to).expanduser())
 
     def open_notebook(self, get_url_only: bool = False) -> str:
         """Open the worker in the browser: a Jupyter server that shows the folder in which its tasks run.
@@ -274,10 +235,10 @@ class Worker:
                 worker.open_notebook()
 
         """
-        place = self._where()
-        self._record()  # whoever looks at it keeps it
+        place = self._session.where()
+        self._session.record()  # whoever looks at it keeps it
         context = {"node": None if self.node is None else self.node.to_json(), "params": {}}
-        context["region"] = region_of(self._settings, user())._asdict()
+        context["region"] = region_of(self._session.settings, user())._asdict()
         server = place.notebook_server(context)
         if not get_url_only and not open_in_browser(server.url):
             say(f"Open {server.url}")
@@ -285,26 +246,7 @@ class Worker:
 
     def terminate(self) -> None:
         """End it: its processes, its pod, its folder. Twice is fine, and so is once more after an error."""
-        if self._status == "terminated":
-            return
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            backend.kill()
-            backend.close()
-        place = self._place
-        if place is None and isinstance(backend, LocalWorker):
-            place = LocalPlace(backend.folder, self._settings)
-        if place is not None:
-            place.remove()
-        kept.forget(self._settings, self._name)
-        self._status = "terminated"
-
-    @classmethod
-    def for_one_task(cls, settings: Settings, task: str) -> Self:
-        """Return a worker that is kept only where the settings say so; whoever made it ends it."""
-        worker = cls.__new__(cls)
-        worker._be(settings, None, task)
-        return worker
+        self._session.terminate()
 
     @classmethod
     def list(cls, worker_config: Config = None) -> Workers:
@@ -318,10 +260,10 @@ class Worker:
 
         """
         settings = direct_settings(None, worker_config)
-        found = [cls._of_record(record, settings) for record in Record.all(settings)]
+        found = [Session.of_record(record, settings) for record in Record.all(settings)]
         if settings.backend == "kubernetes":
-            found += [cls._of_pod(pod, settings) for pod in _pods(settings)]
-        return found
+            found += [Session.of_pod(pod, settings) for pod in kept_pods(settings)]
+        return [cls._around(session) for session in found]
 
     @classmethod
     def get(cls, name: str, worker_config: Config = None) -> Worker:
@@ -334,7 +276,7 @@ class Worker:
         settings = direct_settings(None, worker_config)
         for record in Record.all(settings):
             if record.name == name:
-                return cls._of_record(record, settings)
+                return cls._around(Session.of_record(record, settings))
         workers = cls.list(worker_config)
         for worker in workers:
             if worker.name == name:
@@ -343,144 +285,34 @@ class Worker:
         raise ConfigurationError(f"there is no worker {name!r}", f"These are there: {known}.")
 
     @classmethod
-    def _of_record(cls, record: Record, settings: Settings) -> Worker:
+    def _around(cls, session: Session) -> Self:
         worker = cls.__new__(cls)
-        config = replace(WorkerConfig.of(record.config), terminate_on_completion=False)
-        size = find_size(config.worker_size, settings.sizes) if config.worker_size else WorkerSize()
-        worker._be(replace(settings, config=config, size=size), as_node(record.node), "worker")
-        worker._name = record.name
-        worker._status = "running" if kept.is_used(settings, record.name) else "idle"
-        worker._place = LocalPlace(Path(record.folder), worker._settings)
+        worker._session = session
+        worker.outcome = None
         return worker
 
-    @classmethod
-    def _of_pod(cls, pod: dict[str, Any], settings: Settings) -> Worker:
-        from airflow_provider_tasks.workers.connections import connected_cluster
 
-        worker = cls.__new__(cls)
-        config = replace(settings.config, terminate_on_completion=False)
-        worker._be(replace(settings, config=config), None, "worker")
-        worker._name, worker._status = pod["metadata"]["name"], "idle"
-        cluster = connected_cluster(config.kubernetes_conn_id)
-        worker._place = PodPlace(cluster, pod["metadata"]["namespace"], worker._name, worker._settings)
-        worker._pod = pod
-        return worker
-
-    def _where(self) -> Place:
-        self._check()
-        self.start()
-        assert self._place is not None
-        return self._place
-
-    def _check(self) -> None:
-        if self._status == "terminated":
-            raise ConfigurationError(f"worker {self._name} is terminated", "Make another one.")
-
-    def _run(self, what: Request, *, show: bool, is_complete: bool = False) -> Outcome:
-        """Run a request; one that is complete is only told where its worker is."""
-        self._check()
-        was_there = self._place is not None
-        with contextlib.ExitStack() as stack:
-            if was_there:
-                stack.enter_context(kept.use(self._settings, self._name))
-            try:
-                backend = self._started(stack)
-                request = _moved(what, self._settings, backend) if is_complete else self._completed(what, backend)
-                self._status = "running"
-                progress = stack.enter_context(Progress(f"worker {backend.name} starts"))
-                output = stack.enter_context(Output(progress, self._place, self._lines, show=show))
-                outcome = backend.run(request, output.take)
-            except BaseException as error:
-                if was_there and isinstance(error, (ClusterError, ConfigurationError, PayloadError)):
-                    self._rest()  # what earlier tasks left there is not lost with this one
-                else:
-                    self.terminate()
-                raise
-            self._name = backend.name
-            self._know_place(backend)
-            say(f"Worker {backend.name}: {timeline_line(outcome)}")
-            self._rest()
-            return outcome
-
-    def _completed(self, what: Request, backend: WorkerBackend) -> Request:
-        return complete(
-            what,
-            self._settings,
-            requirements=[],
-            context={"node": None if self.node is None else self.node.to_json(), "params": {}},
-            variables={},
-            here=backend.environment,
-        )
-
-    def _rest(self) -> None:
-        """Have nothing of a worker that is kept run in this process until the next task."""
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            backend.close()
-        self._status = "idle"
-        self._record()
-
-    def _started(self, stack: contextlib.ExitStack) -> WorkerBackend:
-        self._backend = self._opened()
-        self._backend.__enter__()
-        if isinstance(self._backend, LocalWorker) and self._place is None:
-            self._name = self._backend.name
-            stack.enter_context(kept.use(self._settings, self._name))
-            self._know_place(self._backend)
-        self._record()
-        return self._backend
-
-    def _record(self) -> None:
-        """Let other processes find a local worker that is kept, for as long as it is from now on."""
-        if isinstance(self._place, LocalPlace) and self._settings.config.terminate_on_completion is False:
-            Record.of(self._settings, self.node, self._name, self._place.folder).write(self._settings)
-
-    def _opened(self) -> WorkerBackend:
-        """Return what runs requests: anew, or where one left off."""
-        if isinstance(self._place, LocalPlace):
-            python, cache = self._settings.config.python, self._settings.cache_folder
-            return LocalWorker(
-                cache_folder=cache, python=python, keep=True, folder=self._place.folder, ends_with_parent=False
-            )
-        read = self._place.read_log(lambda _: None) if isinstance(self._place, PodPlace) else None
-        if read is not None and read.outcomes == 0:
-            raise ConfigurationError(
-                f"worker {self._name} runs a task, the one that it was made for", "Wait for its end."
-            )
-        backend = open_worker(
-            self._settings, self._owner, node=self.node, implementation=lambda: self._owner.run_id, on_note=say
-        )
-        if read is not None and self._pod is not None:
-            from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
-
-            assert isinstance(backend, KubernetesWorker)
-            backend.take_up(self._pod, read.outcomes, read.lines)
-        return backend
-
-    def _know_place(self, backend: WorkerBackend) -> None:
-        if self._place is not None:
-            return
-        if isinstance(backend, LocalWorker):
-            self._place = LocalPlace(backend.folder, self._settings)
-            return
-        from airflow_provider_tasks.workers.connections import connected_cluster
-        from airflow_provider_tasks.workers.kubernetes.worker import KubernetesWorker
-
-        assert isinstance(backend, KubernetesWorker)
-        self._pod = backend.pod
-        cluster = connected_cluster(self._settings.config.kubernetes_conn_id)
-        self._place = PodPlace(cluster, backend.namespace, backend.name, self._settings)
+def worker_for_one_task(settings: Settings, task: str) -> Worker:
+    """Return a worker that is kept only where the settings say so; whoever made it ends it."""
+    return Worker._around(Session(settings, task=task))
 
 
-def _moved(request: Request, settings: Settings, backend: WorkerBackend) -> Request:
-    """Return a request with what is of the place where it runs as it is of another place."""
-    environment = cast("Environment", dict(request.get("environment", {})))
-    environment.pop("setup_variables", None)
-    environment.pop("cache", None)
-    environment.update(backend.environment)
-    context = values.decode(request["context"]) if "context" in request else {}
-    context["region"] = region_of(settings, user())._asdict()
-    return {**request, "environment": environment, "context": values.encode(context)}
+def run_request(
+    worker: Worker, request: Request, capture_task_output: bool = True, raise_on_failure: bool = False
+) -> bool:
+    """Run a request that another worker was given, as it is; see :func:`airflow_provider_tasks.workers.replay`.
+
+    Returns:
+        Whether it succeeded; ``outcome`` of the worker tells the rest.
+
+    """
+    outcome = worker._session.run(request, show=capture_task_output, is_complete=True)
+    if request.get("call") == "notebook":
+        outcome, _ = conclude_notebook(outcome)
+    elif is_pipeline(request):
+        outcome = conclude_pipeline(outcome)
+    worker.outcome = outcome
+    return worker._tell(outcome, raise_on_failure=raise_on_failure)
 
 
 def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
@@ -529,7 +361,7 @@ def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
     """
     end = None if terminate_on_completion else False
     extra = WorkerConfig(terminate_on_completion=end, python_venv_name=python_venv_name)
-    worker = Worker.for_one_task(direct_settings(None, worker_config, extra), os.path.basename(os.fspath(file_name)))
+    worker = worker_for_one_task(direct_settings(None, worker_config, extra), os.path.basename(os.fspath(file_name)))
     try:
         success = worker.run_task(
             file_name,
@@ -546,24 +378,3 @@ def run_task(  # noqa: PLR0917 - its order is that of scripts that people have
         if worker.config.terminate_on_completion is not False:
             worker.terminate()
     return worker, success
-
-
-def _pods(settings: Settings) -> list[dict[str, Any]]:
-    """Return the pods of this installation that are kept and run."""
-    from airflow_provider_tasks.workers.connections import connected_cluster
-    from airflow_provider_tasks.workers.kubernetes.identity import Identity
-    from airflow_provider_tasks.workers.kubernetes.submit import container_state, is_kept
-
-    async def work() -> list[dict[str, Any]]:
-        from airflow_provider_tasks.workers.kubernetes.api import Api
-
-        async with Api(connected_cluster(settings.config.kubernetes_conn_id), settings.config.namespace) as api:
-            pods, _ = await api.list_pods(Identity.selector(settings.installation))
-            return pods
-
-    pods = in_a_thread(work)
-    return [
-        pod
-        for pod in pods
-        if is_kept(pod) and container_state(pod, "running") is not None and not pod["metadata"].get("deletionTimestamp")
-    ]

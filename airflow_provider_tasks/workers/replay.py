@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_tasks.runtime import files, protocol
-from airflow_provider_tasks.workers.by_hand import Worker
+from airflow_provider_tasks.workers.by_hand import Worker, run_request, worker_for_one_task
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.kept import Record
@@ -92,9 +92,9 @@ def replay(
         python=python or found.python,
         terminate_on_completion=None if terminate_on_completion else False,
     )
-    worker = Worker.for_one_task(direct_settings(None, here), "replay")
+    worker = worker_for_one_task(direct_settings(None, here), "replay")
     try:
-        success = worker.run_request(found.request, capture_task_output, raise_on_failure)
+        success = run_request(worker, found.request, capture_task_output, raise_on_failure)
     finally:
         if terminate_on_completion:
             worker.terminate()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tasks.cli import main
+from airflow_provider_tasks.cli.command import main
 
 DAG_FILE = """
 from airflow.sdk import DAG, task

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_tasks import Architecture, Nodes
-from airflow_provider_tasks.cli import main
+from airflow_provider_tasks.cli.command import main
 from airflow_provider_tasks.workers.checkup import PERMISSIONS
 from airflow_provider_tasks.workers.config import WorkerConfig
 from airflow_provider_tasks.workers.kubernetes.snapshot import node_of

@@ -282,7 +282,7 @@ def test_a_local_worker_whose_time_is_over_goes(files):
     worker, _ = run_task("task.sh", worker_config={"keep_seconds": 0.1}, terminate_on_completion=False)
     time.sleep(0.2)
     assert worker.name not in [found.name for found in Worker.list()]
-    assert not Path(worker._place.folder).exists()
+    assert not Path(worker._session.place.folder).exists()
 
 
 def test_a_notebook_and_its_executed_copy_beside_it(files, capsys):
@@ -390,8 +390,8 @@ def test_a_found_worker_keeps_its_limits(files):
     files(task_sh="true")
     worker, _ = run_task("task.sh", worker_config={"worker_size": "X-Small"}, terminate_on_completion=False)
     found = Worker.get(worker.name)
-    assert found._settings.size == worker._settings.size
-    assert found._settings.size.memory
+    assert found._session.settings.size == worker._session.settings.size
+    assert found._session.settings.size.memory
     worker.terminate()
 
 
@@ -448,10 +448,10 @@ def test_ending_may_be_tried_again(files, monkeypatch):
     def refuse():
         raise OSError("not now")
 
-    remove = worker._place.remove
-    worker._place.remove = refuse
+    remove = worker._session.place.remove
+    worker._session.place.remove = refuse
     with pytest.raises(OSError, match="not now"):
         worker.terminate()
-    worker._place.remove = remove
+    worker._session.place.remove = remove
     worker.terminate()
-    assert not worker._place.folder.exists()
+    assert not worker._session.place.folder.exists()

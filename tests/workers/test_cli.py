@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_tasks import Deployment, Pipeline, Task, Worker
-from airflow_provider_tasks.cli import main
+from airflow_provider_tasks.cli.command import main
+from airflow_provider_tasks.workers.by_hand import worker_for_one_task
 from airflow_provider_tasks.workers.opening import direct_settings
 from airflow_provider_tasks.workers.pipelines import pack_deployment
 from tests.runtime.notebooks import write
@@ -200,9 +201,9 @@ def test_a_replay_of_a_pipeline_and_of_a_notebook_says_what_failed(folder, capsy
             raise ValueError("broken")
 
     deployment = Deployment(None, Pipeline([Break()]))
-    kept = Worker.for_one_task(direct_settings(None, {"terminate_on_completion": False}), "pipeline")
+    kept = worker_for_one_task(direct_settings(None, {"terminate_on_completion": False}), "pipeline")
     with kept:
-        kept._run(pack_deployment(deployment), show=False)
+        kept._session.run(pack_deployment(deployment), show=False)
         assert main(["replay", kept.name]) == 1
         assert "1 of 1 tasks failed: Break: broken" in capsys.readouterr().err
     write(folder / "broken.ipynb", ("parameters", "days = 1"), "1 / 0")
