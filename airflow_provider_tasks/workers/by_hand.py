@@ -167,7 +167,7 @@ class Worker:
         """Run a command of the shell in the folder in which its tasks run.
 
         Returns:
-            Its exit code, and its output with standard error in it.
+            Its exit code, and its output with standard error in it; of more than 16 MiB the beginning and the end.
 
         """
         return self._session.where().execute(command)

@@ -24,6 +24,7 @@ from airflow_provider_tasks.workers.archive import unpack
 from airflow_provider_tasks.workers.failures import ConfigurationError, PayloadError
 from airflow_provider_tasks.workers.kept import remove_folder
 from airflow_provider_tasks.workers.local import MARK, find_python, inherited_environment, name_of_folder
+from airflow_provider_tasks.workers.printed import Printed
 from airflow_provider_tasks.workers.quantities import format_bytes
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ T = TypeVar("T")
 
 
 class Executed(NamedTuple):
-    """How a command in a worker ended: its ``exit_code``, and its ``output`` with standard error in it."""
+    """How a command in a worker ended: its ``exit_code``, and its ``output`` with standard error in it.
+
+    Of an output of more than 16 MiB the beginning and the end are there, and a line between them says what is not.
+    """
 
     exit_code: int
     output: str
@@ -109,17 +113,24 @@ class LocalPlace:
     def execute(self, command: str) -> Executed:
         """Run a command of the shell in the task's folder."""
         self._task.mkdir(exist_ok=True)
-        ran = subprocess.run(
+        output = Printed()
+        with subprocess.Popen(
             ["/bin/sh", "-c", command],
             cwd=self._task,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
-        )
-        code = ran.returncode if ran.returncode >= 0 else 128 - ran.returncode
-        return Executed(code, ran.stdout.decode("utf-8", "replace"))
+        ) as process:
+            assert isinstance(process.stdout, io.BufferedReader)
+            try:
+                while data := process.stdout.read1():
+                    output.take(data)
+            except BaseException:  # Ctrl-C, say
+                process.kill()
+                raise
+        code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        return Executed(code, str(output))
 
     def take_files(self, archive: bytes, path: str) -> None:
         """Unpack an archive into a folder."""
@@ -191,10 +202,10 @@ class PodPlace:
 
     def execute(self, command: str) -> Executed:
         """Run a command of the shell in the task's folder."""
-        output = bytearray()
+        output = Printed()
         argv = ["/bin/sh", "-c", f'cd {runtime.TASK} && exec 2>&1 && eval "$0"', command]
-        ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=None, stdout=output.extend))
-        return Executed(ran.exit_code, output.decode("utf-8", "replace"))
+        ran = self._with_api(lambda api: api.exec(self._name, argv, stdin=None, stdout=output.take))
+        return Executed(ran.exit_code, str(output))
 
     def take_files(self, archive: bytes, path: str) -> None:
         """Unpack an archive into a folder."""

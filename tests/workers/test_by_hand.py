@@ -386,6 +386,15 @@ def _runs(pid):
         return False
 
 
+def test_of_a_long_output_of_a_command_the_beginning_and_the_end_are_kept(files):
+    with Worker() as worker:
+        code, output = worker.exec("echo begins; head -c 20000000 /dev/zero; echo ends; exit 3")
+    assert code == 3
+    assert (output[:7], output[-5:]) == ("begins\n", "ends\n")
+    left_out = 20_000_000 + len("begins\nends\n") - 16 * 2**20
+    assert f"\n… {left_out:,} bytes of output left out …\n" in output
+
+
 def test_a_found_worker_keeps_its_limits(files):
     files(task_sh="true")
     worker, _ = run_task("task.sh", worker_config={"worker_size": "X-Small"}, terminate_on_completion=False)
