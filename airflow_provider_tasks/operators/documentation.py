@@ -85,7 +85,16 @@ def _written(docstring: str, facts: tuple[tuple[str, str], ...], requirements: t
     parts = [inspect.cleandoc(docstring)] if docstring else []
     parts.append("\n".join(f"- **{title}** {text}" for title, text in facts))
     if requirements:
-        commands = "\n".join(_PASSWORD.sub("***@", command.strip()) for command in requirements)
+        commands = "\n".join(without_passwords(command.strip()) for command in requirements)
         fence = "```" if "```" not in commands else "~~~~"
         parts.append(f"**Requirements**\n\n{fence}sh\n{commands}\n{fence}")
     return Documentation("\n\n".join(parts))
+
+
+def without_passwords(text: str) -> str:
+    """Return text without what logs in to its addresses.
+
+    >>> without_passwords("pip install -i https://bob:hunter22@example.org/simple")
+    'pip install -i https://***@example.org/simple'
+    """
+    return _PASSWORD.sub("***@", text)

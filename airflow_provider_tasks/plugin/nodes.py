@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
 from airflow_provider_tasks.links.task_instance import WorkerLink
+from airflow_provider_tasks.operators.documentation import without_passwords
 from airflow_provider_tasks.plugin.tasks import states_of_run, xcoms_of_run
 from airflow_provider_tasks.workers.settings import NODE_CONFIG
 
@@ -47,7 +48,7 @@ def _without_passwords(value: Any) -> Any:
         return {key: _without_passwords(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_passwords(item) for item in value]
-    return _PASSWORD.sub("***@", value) if isinstance(value, str) else value
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def rows(session: Session, dag: Any, run_id: str | None, *, with_xcoms: bool) -> list[dict[str, Any]]:
@@ -136,8 +137,6 @@ def _of_repr(text: str) -> dict[str, Any]:
         pass  # a value that is no literal
     return {"name": text, "architecture": "unknown", "properties": {}}
 
-
-_PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 
 _REPR = re.compile(
     r"""Node\((?P<name>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
