@@ -1,8 +1,8 @@
 """All tests in their parts, as ``make test`` runs them: ``python -m tests.everything [OPTIONS OF PYTEST]``.
 
-A part that mostly waits runs beside one that keeps the machine busy; what it says is shown when both have ended. What
-failed in a part runs once more by itself: a test that a busy machine kept from passing is none that fails. Anything
-else that goes wrong (a file that can't be imported, a process that died, a run that was ended) is a failure at once.
+What failed in a part runs once more by itself: a test that a busy machine kept from passing is none that fails.
+Anything else that goes wrong (a file that can't be imported, a process that died, a run that was ended) is a failure at
+once. Parts run one after the other: two of them at a time take as long on two cores, and their tests wait too long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 FAILED, NOTHING_FOUND = 1, 5
 """Exit codes of pytest: some tests failed and all were run; there was no test."""
@@ -59,22 +58,16 @@ class Suite:
         self._home = home
         self._arguments = arguments
 
-    def run(self, part: Part, *, beside: Part | None = None) -> None:
-        """Run a part, and another one at the same time."""
-        if beside is None:
-            self._judge(part, self._start(part, part.options).wait())
-            return
-        with open(self._home / f"{beside.name}.output", "w+") as output:
-            other = self._start(beside, beside.options, output)
-            try:
-                code = self._start(part, part.options).wait()
-                other.wait()
-            finally:
-                other.terminate()
-            output.seek(0)
-            print(output.read(), end="", flush=True)
-        self._judge(part, code)
-        self._judge(beside, other.returncode)
+    def run(self, part: Part) -> None:
+        """Run a part; what failed gets its second chance."""
+        code = self._pytest(part, part.options)
+        if code == FAILED:
+            print("Those that failed, once more and one at a time: what fails by itself too is a failure.", flush=True)
+            again = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", str(MOST_AGAIN))
+            code = self._pytest(part, again)
+        elif code == NOTHING_FOUND and self._arguments:
+            code = 0  # somebody asked for a few, which are in other parts
+        self.status = self.status or code
 
     def report(self) -> None:
         """Show which lines no part has run."""
@@ -83,27 +76,13 @@ class Suite:
         subprocess.call([*coverage, "combine", "--quiet", *self._home.glob("*/.coverage")], env=environment)
         subprocess.call([*coverage, "report", "--skip-covered"], env=environment)
 
-    def _judge(self, part: Part, code: int) -> None:
-        """Take note of how a part ended; what failed gets its second chance."""
-        if code == FAILED:
-            print("Those that failed, once more and one at a time: what fails by itself too is a failure.", flush=True)
-            again = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", str(MOST_AGAIN))
-            code = self._start(part, again).wait()
-        elif code == NOTHING_FOUND and self._arguments:
-            code = 0  # somebody asked for a few, which are in other parts
-        self.status = self.status or code
-
-    def _start(self, part: Part, options: Sequence[str], output: IO[str] | None = None) -> subprocess.Popen[bytes]:
+    def _pytest(self, part: Part, options: Sequence[str]) -> int:
         folder = self._home / part.name
         environment = {"AIRFLOW_HOME": str(folder / "airflow"), "COVERAGE_FILE": str(folder / ".coverage")}
         folder.mkdir(exist_ok=True)
         argv = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder / 'cache'}", "-m", part.marks]
-        return subprocess.Popen(
-            [*argv, "--cov", "--cov-report=", "--cov-append", *options, *self._arguments],
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=output,
-        )
+        counted = ("--cov", "--cov-report=", "--cov-append")
+        return subprocess.call([*argv, *counted, *options, *self._arguments], env={**os.environ, **environment})
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -111,12 +90,8 @@ def main(arguments: Sequence[str]) -> int:
     cluster = os.environ.get("TEST_KUBECONFIG")
     with tempfile.TemporaryDirectory() as home:
         suite = Suite(Path(home), arguments)
-        if cluster:
-            suite.run(PLAIN, beside=FAULTS)
-            suite.run(PODS, beside=LIVE)
-            suite.run(LIVE_PODS)
-        else:
-            suite.run(PLAIN, beside=LIVE)
+        for part in (PLAIN, LIVE, *((PODS, FAULTS, LIVE_PODS) if cluster else ())):
+            suite.run(part)
         suite.report()
     if cluster:
         print(f"The Kubernetes suite ran, on the cluster of {cluster}.")
