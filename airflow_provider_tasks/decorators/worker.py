@@ -52,6 +52,10 @@ class FunctionOperator(DecoratedOperator, WorkerOperator):
         self.requirements = requirements
         self.describe(_name(python_callable), python_callable, list(requirements))
 
+    def said_by_decorator(self) -> str:
+        """Return what the decorator says of the function."""
+        return documentation(_name(self.python_callable), of=self.python_callable)
+
     def declared(self) -> Declared:
         """Return which function runs."""
         function = self.python_callable
@@ -107,6 +111,10 @@ class TaskClassOperator(WorkerOperator):
     @property
     def _task_class(self) -> type[Task] | type[TaskDispatcher]:
         return self.python_callable.task_class  # type: ignore[attr-defined,no-any-return]
+
+    def said_by_decorator(self) -> str:
+        """Return what the decorator says of the class."""
+        return documentation(_name(self._task_class), of=self._task_class)
 
     def declared(self) -> Declared:
         """Return which task runs, and which dispatcher has picked it."""

@@ -14,7 +14,7 @@ from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
 from airflow_provider_tasks.links.task_instance import FailureLink, WorkerLink
 from airflow_provider_tasks.model.node import Node, as_node
-from airflow_provider_tasks.operators.documentation import Documentation, documentation, is_documented
+from airflow_provider_tasks.operators.documentation import documentation, is_documented
 from airflow_provider_tasks.operators.made_at import NamesItsPlace
 from airflow_provider_tasks.operators.xcom import to_xcom
 from airflow_provider_tasks.workers.bundle import Bundle
@@ -172,7 +172,7 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
         Airflow asks for it where it serializes the DAG, and not where it parses the DAG to run one of its tasks.
         """
         given: str | None = vars(self).get("_doc_md")
-        if not self._runs or is_documented(vars(self)) or (given and not isinstance(given, Documentation)):
+        if not self._runs or is_documented(vars(self)) or (given and given != self.said_by_decorator()):
             return given
         declared = self.declared()
         return documentation(
@@ -187,6 +187,10 @@ class WorkerOperator(BaseOperator, metaclass=NamesItsPlace):
     @doc_md.setter
     def doc_md(self, given: str | None) -> None:
         self._doc_md = given
+
+    def said_by_decorator(self) -> str | None:
+        """Return the documentation that a decorator gives where less is known than here."""
+        return None
 
     def declared(self) -> Declared:
         """Return what is to run, as far as that is known before the Airflow task runs."""

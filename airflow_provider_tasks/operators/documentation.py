@@ -18,12 +18,6 @@ _PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 _LATER = "*known when the task runs*"
 
 
-class Documentation(str):
-    """Documentation that no author wrote."""
-
-    __slots__ = ()
-
-
 DOCUMENTS = ("doc", "doc_md", "doc_json", "doc_rst", "doc_yaml")
 """The arguments in which an author documents a task."""
 
@@ -41,7 +35,7 @@ def documentation(
     requirements: Sequence[str] = (),
     config: Any = None,
     default_config: Any = None,
-) -> Documentation:
+) -> str:
     """Return what there is to say of a task where the DAG is parsed, as Markdown; no value that may be secret.
 
     Args:
@@ -80,7 +74,7 @@ def documentation(
 
 
 @lru_cache(maxsize=512)
-def _written(docstring: str, facts: tuple[tuple[str, str], ...], requirements: tuple[str, ...]) -> Documentation:
+def _written(docstring: str, facts: tuple[tuple[str, str], ...], requirements: tuple[str, ...]) -> str:
     """Write it down; of a thousand tasks many have the same to tell."""
     parts = [inspect.cleandoc(docstring)] if docstring else []
     parts.append("\n".join(f"- **{title}** {text}" for title, text in facts))
@@ -88,7 +82,7 @@ def _written(docstring: str, facts: tuple[tuple[str, str], ...], requirements: t
         commands = "\n".join(without_passwords(command.strip()) for command in requirements)
         fence = "```" if "```" not in commands else "~~~~"
         parts.append(f"**Requirements**\n\n{fence}sh\n{commands}\n{fence}")
-    return Documentation("\n\n".join(parts))
+    return "\n\n".join(parts)
 
 
 def without_passwords(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,8 @@ DELETION_SECONDS = 15.0
 _READ_AGAIN = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0)
 """Seconds before each reading of the log of a pod that has ended, until all lines of it are there.
 
-A busy container engine writes the last ones when it has told of the end already.
+A busy container engine writes the last ones when it has told of the end already. As long as a reading brings more,
+another one follows.
 """
 
 
@@ -311,9 +313,10 @@ class Follower:
             # Only who follows it still sees what the cluster has rotated away.
             await self._read_on(lines)
         await _cancel(self._log)
-        for wait in _READ_AGAIN:
-            before = self._reader.lines
-            if lines is not None and before >= lines:
+        before = -1
+        for number, wait in enumerate(itertools.chain(_READ_AGAIN, itertools.repeat(_READ_AGAIN[-1]))):
+            brought_none, before = self._reader.lines == before, self._reader.lines
+            if (lines is not None and before >= lines) or (number >= len(_READ_AGAIN) and brought_none):
                 return
             await asyncio.sleep(wait)
             self._reader.start_again()
