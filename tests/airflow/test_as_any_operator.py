@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+from airflow.serialization.serialized_objects import DagSerialization
+
 
 def test_setup_teardown_groups_and_multiple_outputs(run):
     done = run("""
@@ -100,6 +103,25 @@ def test_a_result_instead_of_a_failure_is_one_xcom(run):
         """)
     assert done.xcom("split") == {"result_type": "Success", "result": {"one": 1}}
     assert done.xcom("which") == 1
+
+
+def test_the_documentation_is_plain_text_for_airflows_dag_processor(parse):
+    dag = parse("""
+        @task.worker
+        def say(word: str = "") -> str:
+            "Says a word."
+            return word
+
+        @dag
+        def a_dag():
+            say()
+            say.override(task_id="said").expand(word=["a", "b"])
+        a_dag()
+    """).dag
+    tasks = msgspec.msgpack.decode(msgspec.msgpack.encode(DagSerialization.to_dict(dag)))["dag"]["tasks"]
+    told = [task["__var"].get("doc_md") or task["__var"]["partial_kwargs"]["doc_md"] for task in tasks]
+    assert len(told) == 2
+    assert all("Says a word." in text for text in told)
 
 
 def test_a_decorated_class_is_told_from_a_class(parse):
